@@ -1,0 +1,116 @@
+"""The commands that gather music: corpus fetch, corpus scan, prepare."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from tyro.conf import Positional, arg, subcommand
+
+from nearfield.cli import show
+from nearfield.cli.arguments import AsJson
+
+
+@dataclass(frozen=True)
+class Fetch:
+    """Obtain a named corpus. games: soundtracks of free games, from Debian's packages; nothing is installed."""
+
+    corpus: Positional[Annotated[Literal["games"], arg(help="Which corpus.", metavar="games")]]
+    dest: Positional[Annotated[Path, arg(help="Folder to put it in.", metavar="DEST")]]
+    subset: Annotated[
+        Literal["small", "full"], arg(help="small: 0.9 GB, 281 tracks; full: 3.6 GB, 756 tracks.", metavar="small|full")
+    ] = "full"
+    verify: Annotated[bool, arg(help="Hash files that are there already, too.", help_behavior_hint="")] = False
+    json: AsJson = False
+
+    def run(self) -> int:
+        from nearfield.data.corpora import FetchProgress, fetch_games
+
+        def tell(now: FetchProgress) -> None:
+            if now.step != "present":
+                megabytes = now.fetched_bytes / 1e6
+                show.say(f"[{now.done_packages}/{now.total_packages}, {megabytes:.0f} MB] {now.package}: {now.step}")
+
+        result = fetch_games(self.dest, self.subset, progress=tell, verify=self.verify)
+        hours = sum(t.duration_s or 0 for t in result.manifest) / 3600
+        said = {
+            "manifest": show.readable(result.manifest_path),
+            "tracks": len(result.manifest),
+            "hours": round(hours, 2),
+            "fetched_packages": result.fetched_packages,
+            "present_packages": result.present_packages,
+            "fetched_bytes": result.fetched_bytes,
+        }
+        show.print_outcome(
+            said, f"{len(result.manifest)} tracks, {hours:.1f} h: {said['manifest']}", result.failures, self.json
+        )
+        return 1 if result.failures else 0
+
+
+@dataclass(frozen=True)
+class Scan:
+    """Make a manifest of a folder of music from its file tags."""
+
+    folder: Positional[Annotated[Path, arg(help="Folder of music; it is only read.", metavar="FOLDER")]]
+    out: Annotated[Path, arg(help="The manifest to write.", aliases=["-o"], metavar="FILE")] = Path("manifest.parquet")
+    json: AsJson = False
+
+    def run(self) -> int:
+        from nearfield.data.manifest import write_manifest
+        from nearfield.data.scan import scan_folder
+
+        with show.progress("tracks") as tell:
+            result = scan_folder(self.folder, progress=lambda now: tell(now.done, now.total, 0))
+        write_manifest(result.manifest, self.out)
+        said = {"manifest": show.readable(self.out), "tracks": len(result.manifest)}
+        show.print_outcome(said, f"{len(result.manifest)} tracks: {said['manifest']}", result.failures, self.json)
+        return 1 if result.failures else 0
+
+
+@dataclass(frozen=True)
+class Prepare:
+    """Turn the tracks of a manifest into a store of log-mels for training. Run it again, and it continues."""
+
+    manifest: Positional[Annotated[Path, arg(help="A manifest (Parquet).", metavar="MANIFEST")]]
+    store: Positional[Annotated[Path, arg(help="Folder of the store.", metavar="STORE")]]
+    workers: Annotated[int | None, arg(help="Processes.", metavar="N", help_behavior_hint="(default: one a core)")] = (
+        None
+    )
+    json: AsJson = False
+
+    def run(self) -> int:
+        from nearfield.data.manifest import read_manifest
+        from nearfield.data.prepare import prepare
+
+        with show.progress("tracks") as tell:
+            result = prepare(
+                read_manifest(self.manifest),
+                self.store,
+                workers=self.workers,
+                progress=lambda now: tell(now.done, now.total, now.failed),
+            )
+        speed = result.audio_s / result.seconds if result.seconds else 0.0
+        said = {
+            "store": show.readable(self.store),
+            "prepared": result.prepared,
+            "already_there": result.already_there,
+            "audio_s": round(result.audio_s, 1),
+            "seconds": round(result.seconds, 2),
+        }
+        line = (
+            f"{result.prepared} tracks prepared, {result.already_there} there already: {said['store']} "
+            f"({result.audio_s / 3600:.2f} h in {result.seconds:.0f} s, {speed:.0f} x real time)"
+        )
+        show.print_outcome(said, line, result.failures, self.json)
+        return 1 if result.failures else 0
+
+
+@dataclass(frozen=True)
+class CorpusCommands:
+    """Gather music to learn from: a named corpus, or your own folder."""
+
+    action: Annotated[Fetch, subcommand("fetch")] | Annotated[Scan, subcommand("scan")]
+
+    def run(self) -> int:
+        return self.action.run()

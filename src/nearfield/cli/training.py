@@ -1,0 +1,108 @@
+"""The commands that need the [train] extra: train, export."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from tyro.conf import Positional, arg
+
+from nearfield.cli import show
+from nearfield.errors import ModelError
+
+if TYPE_CHECKING:
+    from nearfield.train.loop import StepReport
+
+_LINE_EVERY_S = 10.0
+
+
+@dataclass(frozen=True)
+class Train:
+    """Train a model on a store as a TOML file says. Run it again, and it goes on where it stopped."""
+
+    config: Positional[Annotated[Path, arg(help="The run's configuration (TOML).", metavar="CONFIG")]]
+    store: Positional[Annotated[Path, arg(help="A store of log-mels, from prepare.", metavar="STORE")]]
+    out: Positional[Annotated[Path, arg(help="Folder for checkpoint and metrics.", metavar="OUT")]]
+    steps: Annotated[
+        int | None, arg(help="Another number of steps than the file's.", metavar="N", help_behavior_hint="")
+    ] = None
+    seed: Annotated[int | None, arg(help="Another seed than the file's.", metavar="N", help_behavior_hint="")] = None
+    threads: Annotated[int | None, arg(help="Cores to use.", metavar="N", help_behavior_hint="(default: all)")] = None
+
+    def run(self) -> int:
+        _need_torch("train")
+        import torch
+
+        from nearfield.config import read_run
+        from nearfield.data.melstore import MelStore
+        from nearfield.train.loop import train
+        from nearfield.train.origin import provenance
+
+        if self.threads is not None:
+            torch.set_num_threads(self.threads)
+        config = read_run(self.config, steps=self.steps, seed=self.seed)
+        report = _Lines()
+        try:
+            last = train(config, MelStore(self.store), self.out, provenance=provenance(sys.argv), report=report)
+        except KeyboardInterrupt:
+            show.say(f"interrupted; the same command goes on from the last checkpoint in {self.out}")
+            return 130
+        print(show.readable(last))
+        return 0
+
+
+@dataclass(frozen=True)
+class Export:
+    """Turn a checkpoint into one ONNX model that needs no torch, checked against torch."""
+
+    checkpoint: Positional[Annotated[Path, arg(help="A checkpoint, from train.", metavar="CHECKPOINT")]]
+    out: Annotated[Path, arg(help="The model to write.", aliases=["-o"], metavar="FILE")] = Path("model.onnx")
+    name: Annotated[str, arg(help="What spaces made with it call it.", metavar="NAME")] = "nearfield"
+    licence: Annotated[str, arg(help="Licence of the weights.", metavar="SPDX")] = "Apache-2.0"
+
+    def run(self) -> int:
+        _need_torch("export")
+        from nearfield.model.export import export
+
+        made = export(self.checkpoint, self.out, self.name, self.licence)
+        size = made.bytes / 1e6
+        print(f"{show.readable(made.path)}: {made.dimensions} dimensions, {size:.1f} MB")
+        print(f"largest difference from torch: {made.largest_error:.1e} of the largest output")
+        return 0
+
+
+class _Lines:
+    """A line every 10 s, and one for each validation."""
+
+    def __init__(self) -> None:
+        self._last = time.monotonic() - _LINE_EVERY_S
+
+    def __call__(self, now: StepReport) -> None:
+        moment = time.monotonic()
+        if moment - self._last < _LINE_EVERY_S and now.watched is None and now.step < now.steps:
+            return
+        self._last = moment
+        left = int(now.seconds_left)
+        line = (
+            f"step {now.step}/{now.steps}  loss {now.loss:.3f}  {now.slices_per_second:.0f} slices/s  "
+            f"{left // 3600}:{left // 60 % 60:02d}:{left % 60:02d} left"
+        )
+        if now.watched is not None:
+            w = now.watched
+            line += (
+                f"  | held-out same track {w.recall_at_1:.3f}, within package {w.within_recall_at_1:.3f}, "
+                f"stretch by 1.25 moves {w.stretch_shift:.2f}"
+            )
+        show.say(line)
+
+
+def _need_torch(command: str) -> None:
+    missing = [name for name in ("torch", "safetensors") if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ModelError(
+            f"nearfield {command}", f"{' and '.join(missing)} is not installed", "pip install 'nearfield[train]'"
+        )

@@ -1,0 +1,137 @@
+"""Manifest to log-mel store: decode, resample and transform each track once, on all cores."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from nearfield import pool
+from nearfield.data.manifest import Manifest, write_manifest
+from nearfield.data.melstore import Frames, StoreWriter
+from nearfield.data.track import Track
+from nearfield.errors import AudioError, Failure, NearfieldError, readable
+from nearfield.sound import audio
+from nearfield.sound.mel import DEFAULT, MelConfig, stream_log_mel
+
+SILENCE_STD = 1e-4  # -80 dBFS about the mean: below it there is nothing to learn from
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is: tracks done of `total`, how many of them failed, and seconds of audio read."""
+
+    done: int
+    total: int
+    failed: int
+    audio_s: float
+
+
+@dataclass(frozen=True)
+class PrepareResult:
+    """What a run did; `failures` lists every track that was passed over."""
+
+    prepared: int
+    already_there: int
+    failures: tuple[Failure, ...]
+    audio_s: float
+    seconds: float
+
+
+def prepare(
+    manifest: Manifest,
+    store: Path,
+    *,
+    config: MelConfig = DEFAULT,
+    workers: int | None = None,
+    progress: Callable[[Progress], None] | None = None,
+) -> PrepareResult:
+    """Write the log-mels of every track that the store does not hold yet; re-running continues.
+
+    Raises StoreError when the store itself cannot be written; a broken track is a listed failure instead.
+    """
+    begun = time.monotonic()
+    failures: list[Failure] = []
+    audio_s = 0.0
+    with StoreWriter(store, config) as writer:
+        write_manifest(manifest, store / "manifest.parquet")
+        wanted = [t for t in manifest if not writer.holds(t)]
+        already = len(manifest) - len(wanted)
+        for n, (track, outcome) in enumerate(_frames_of(manifest, wanted, config, workers), 1):
+            if isinstance(outcome, Failure):
+                failures.append(outcome)
+            else:
+                writer.append(track, outcome)
+                audio_s += len(outcome) / config.frames_per_second
+            if progress is not None:
+                progress(Progress(n, len(wanted), len(failures), audio_s))
+    return PrepareResult(len(wanted) - len(failures), already, tuple(failures), audio_s, time.monotonic() - begun)
+
+
+def track_frames(path: str, config: MelConfig = DEFAULT) -> Frames:
+    """(T, M) float16 log-mels of a whole file; raises AudioError for broken, silent or too short sound."""
+    level = _Level()
+    parts = [m.T.astype(np.float16) for m in stream_log_mel(level.watch(audio.stream(path, config.rate_hz)), config)]
+    name = readable(path)
+    if level.n < config.rate_hz:
+        raise AudioError(name, f"too short ({level.n / config.rate_hz:.2f} s)", "use files of at least 1 second")
+    if level.std < SILENCE_STD:
+        raise AudioError(name, "silent from beginning to end", "remove it: there is nothing to learn from")
+    return np.concatenate(parts)
+
+
+class _Level:
+    """Sums as the samples stream by, so that silence is known without holding the file."""
+
+    def __init__(self) -> None:
+        self.n = 0
+        self._sum = 0.0
+        self._squares = 0.0
+
+    def watch(self, blocks: Iterator[audio.Samples]) -> Iterator[audio.Samples]:
+        for block in blocks:
+            self.n += block.size
+            self._sum += float(block.sum(dtype=np.float64))
+            self._squares += float(np.dot(block, block))
+            yield block
+
+    @property
+    def std(self) -> float:
+        return float(np.sqrt(max(0.0, self._squares / self.n - (self._sum / self.n) ** 2))) if self.n else 0.0
+
+
+@dataclass(frozen=True)
+class _Task:
+    track: Track
+    path: str
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """What a worker does with a task."""
+
+    config: MelConfig
+
+    def __call__(self, task: _Task) -> Frames | Failure:
+        try:
+            return track_frames(task.path, self.config)
+        except NearfieldError as error:
+            return Failure.of(readable(task.path), error)
+
+
+def _frames_of(
+    manifest: Manifest, tracks: list[Track], config: MelConfig, workers: int | None
+) -> Iterator[tuple[Track, Frames | Failure]]:
+    """Results as they come; one track is in each worker's hands, so that memory does not grow with the corpus."""
+    tasks = [_Task(t, os.fspath(manifest.locate(t))) for t in tracks]
+    count = pool.cores() if workers is None else workers
+    with contextlib.closing(pool.run(_Reader(config), tasks, count)) as answers:
+        for task, answer in answers:
+            if isinstance(answer, pool.Died):
+                answer = Failure(readable(task.path), answer.cause, "convert it again from its source, or remove it")
+            yield task.track, answer

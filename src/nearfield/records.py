@@ -1,0 +1,51 @@
+"""Frozen dataclasses from plain mappings, strictly: an unknown key or a wrong type is an error that names it."""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from nearfield.errors import ConfigError
+
+T = TypeVar("T")
+
+
+def build(cls: type[T], values: Mapping[str, Any], subject: str, where: str = "") -> T:
+    """An instance of dataclass `cls`; nested dataclasses from nested mappings, lists become tuples.
+
+    `subject` names the source (a file) and `where` the section, for the message. Raises ConfigError.
+    """
+    hints = typing.get_type_hints(cls)
+    names = [f.name for f in dataclasses.fields(typing.cast(Any, cls))]
+    unknown = sorted(set(values) - set(names))
+    if unknown:
+        raise ConfigError(subject, f"unknown key {where}{unknown[0]}", f"known here: {', '.join(names)}")
+    arguments = {k: _value(hints[k], v, subject, f"{where}{k}") for k, v in values.items()}
+    try:
+        return cls(**arguments)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(subject, f"{where.rstrip('.') or cls.__name__}: {error}", "correct the value") from error
+
+
+def _value(hint: Any, value: Any, subject: str, where: str) -> Any:
+    origin, options = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (types.UnionType, typing.Union):
+        if value is None and type(None) in options:
+            return None
+        return _value(next(o for o in options if o is not type(None)), value, subject, where)
+    if dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
+        return build(typing.cast(type[Any], hint), value, subject, f"{where}.")
+    if origin is tuple and isinstance(value, list | tuple):
+        element = options[0]
+        return tuple(_value(element, v, subject, where) for v in value)
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(hint, type) and isinstance(value, hint) and (hint is bool or not isinstance(value, bool)):
+        return value
+    if origin is dict and isinstance(value, dict):
+        return value
+    wanted = getattr(hint, "__name__", str(hint))
+    raise ConfigError(subject, f"{where} = {value!r} is not a {wanted}", f"give a {wanted}")

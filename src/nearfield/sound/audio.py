@@ -1,0 +1,250 @@
+"""Any sound file to mono float32 at a rate: whole, in blocks, or only the seconds asked for.
+
+soundfile reads wav, flac, ogg, opus, mp3, aiff, caf and more, and seeks; what it cannot read (m4a, aac, wma) goes to
+PyAV where the `[formats]` extra is installed. Channels are averaged. Every failure is an AudioError that names the
+file, the cause and the remedy.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+import soundfile
+import soxr
+
+from nearfield.errors import AudioError, readable
+
+Samples = npt.NDArray[np.float32]
+
+RATE_HZ = 16_000
+_BLOCK_S = 20.0
+_MARGIN_S = 0.06  # read on both sides of an excerpt, so that the resampling filter has settled where it begins
+# soundfile seeks after every read, and after a seek the first MP3 frames lack the bits that earlier frames held for them
+# (5 frames measured): they are read along with each block and thrown away
+_MP3_LEAD_FRAMES = 12 * 1152
+_RESET_REMEDY = "convert the file again from its source, or remove it"
+
+
+@dataclass(frozen=True)
+class AudioInfo:
+    """What the header says; `duration_s` may be slightly off for a damaged or variable-rate MP3."""
+
+    duration_s: float
+    rate_hz: int
+    channels: int
+    codec: str
+
+
+@dataclass(frozen=True)
+class _Source:
+    """A decoder: blocks of (frames, channels) float32 from a start second on, at the file's own rate."""
+
+    info: AudioInfo
+    blocks: Callable[[float, float | None], Iterator[Samples]]
+    close: Callable[[], None]
+
+
+def probe(path: str | Path) -> AudioInfo:
+    """Duration, rate, channels and codec from the header alone."""
+    source = _open(path)
+    source.close()
+    return source.info
+
+
+def load(path: str | Path, rate_hz: int = RATE_HZ, start_s: float = 0.0, duration_s: float | None = None) -> Samples:
+    """Mono samples of shape (n,), float32, at `rate_hz`; whole, or the excerpt from `start_s` by seeking."""
+    if start_s == 0.0 and duration_s is None:
+        parts = list(stream(path, rate_hz))
+        return np.concatenate(parts) if parts else np.zeros(0, np.float32)
+    return load_excerpts(path, [(start_s, duration_s)], rate_hz)[0]
+
+
+def load_excerpts(
+    path: str | Path, spans_s: Sequence[tuple[float, float | None]], rate_hz: int = RATE_HZ
+) -> list[Samples]:
+    """One mono excerpt per (start_s, duration_s), by seeking; the file is opened once. A span past the end is cut."""
+    source = _open(path)
+    try:
+        return [_excerpt(path, source, rate_hz, start, length) for start, length in spans_s]
+    finally:
+        source.close()
+
+
+def stream(path: str | Path, rate_hz: int = RATE_HZ) -> Iterator[Samples]:
+    """The whole file as consecutive mono blocks at `rate_hz`; memory stays bounded however long the file is."""
+    source = _open(path)
+    try:
+        native = source.info.rate_hz
+        resampler = (
+            None if native == rate_hz else soxr.ResampleStream(native, rate_hz, 1, dtype="float32", quality="HQ")
+        )
+        for block in source.blocks(0.0, None):
+            mono = _mono(path, block)
+            out = mono if resampler is None else resampler.resample_chunk(mono)
+            if out.size:
+                yield out
+        if resampler is not None:
+            out = resampler.resample_chunk(np.zeros(0, np.float32), last=True)
+            if out.size:
+                yield out
+    finally:
+        source.close()
+
+
+def resample(samples: npt.ArrayLike, rate_hz: float, to_hz: float = RATE_HZ) -> Samples:
+    """Mono or (n, channels) samples at `rate_hz` -> mono float32 at `to_hz`."""
+    array = np.asarray(samples, np.float32)
+    mono = array if array.ndim == 1 else array.mean(axis=1, dtype=np.float32)
+    if rate_hz == to_hz:
+        return mono
+    return cast(Samples, soxr.resample(np.ascontiguousarray(mono), rate_hz, to_hz, quality="HQ"))
+
+
+def _excerpt(path: str | Path, source: _Source, rate_hz: int, start_s: float, duration_s: float | None) -> Samples:
+    native = source.info.rate_hz
+    lead_s = min(start_s, math.ceil(_MARGIN_S * native) / native)
+    length_s = None if duration_s is None else duration_s + lead_s + _MARGIN_S
+    parts = [_mono(path, b) for b in source.blocks(start_s - lead_s, length_s)]
+    raw = np.concatenate(parts) if parts else np.zeros(0, np.float32)
+    out = resample(raw, native, rate_hz)
+    first = round(lead_s * rate_hz)
+    return out[first:] if duration_s is None else out[first : first + round(duration_s * rate_hz)]
+
+
+def _mono(path: str | Path, block: Samples) -> Samples:
+    mono = block[:, 0] if block.shape[1] == 1 else block @ np.full(block.shape[1], 1 / block.shape[1], np.float32)
+    if not np.isfinite(mono.sum(dtype=np.float64)):  # one pass; a sum is finite only when every sample is
+        bad = int((~np.isfinite(block)).sum())
+        raise AudioError(readable(path), f"{bad} samples are NaN or infinite", _RESET_REMEDY)
+    return np.ascontiguousarray(mono)
+
+
+def _open(path: str | Path) -> _Source:
+    name = readable(path)
+    try:
+        size = os.stat(path).st_size
+    except OSError as error:
+        raise AudioError(name, error.strerror or str(error), "check the path and its permissions") from error
+    if os.path.isdir(path):
+        raise AudioError(name, "is a folder", "name a sound file, or index the folder")
+    if size == 0:
+        raise AudioError(name, "the file is empty (0 bytes)", "copy it again from its source, or remove it")
+    try:
+        return _open_soundfile(path)
+    except (soundfile.LibsndfileError, RuntimeError, OSError) as error:
+        return _open_av(path, error)
+
+
+def _open_soundfile(path: str | Path) -> _Source:
+    handle = soundfile.SoundFile(os.fsencode(path))
+    if handle.samplerate < 1000 or handle.channels < 1 or handle.frames <= 0:
+        cause = f"the header says {handle.frames} frames at {handle.samplerate} Hz in {handle.channels} channels"
+        handle.close()
+        raise AudioError(readable(path), cause, _RESET_REMEDY)
+    duration_s = handle.frames / handle.samplerate
+    info = AudioInfo(duration_s, int(handle.samplerate), int(handle.channels), f"{handle.format}/{handle.subtype}")
+
+    lead = _MP3_LEAD_FRAMES if handle.format == "MP3" else 0
+
+    def blocks(start_s: float, duration_s: float | None) -> Iterator[Samples]:
+        size = int(_BLOCK_S * info.rate_hz)
+        try:
+            at = min(round(start_s * info.rate_hz), handle.frames)
+            left = math.inf if duration_s is None else math.ceil(duration_s * info.rate_hz)
+            while left > 0:
+                settle = min(at, lead)
+                if handle.tell() != at - settle:
+                    handle.seek(at - settle)
+                block = handle.read(settle + int(min(size, left)), dtype="float32", always_2d=True)[settle:]
+                if not len(block):
+                    return
+                at += len(block)
+                left -= len(block)
+                yield block
+        except (soundfile.LibsndfileError, RuntimeError) as error:
+            raise AudioError(readable(path), f"decoding failed ({error})", _RESET_REMEDY) from error
+
+    return _Source(info, blocks, handle.close)
+
+
+def _open_av(path: str | Path, first_error: Exception) -> _Source:
+    """PyAV where it is installed, else the error of soundfile with what would help."""
+    if importlib.util.find_spec("av") is None:
+        suffix = Path(path).suffix.lower()
+        remedy = (
+            "install the wider formats: pip install 'nearfield[formats]'"
+            if suffix in {".m4a", ".aac", ".wma", ".mp4", ".m4b", ".webm", ".mka"}
+            else "check that it is a sound file (wav, flac, ogg, opus, mp3); for others pip install 'nearfield[formats]'"
+        )
+        raise AudioError(readable(path), "not a sound file that can be read", remedy) from first_error
+    import av
+
+    av.logging.set_level(av.logging.PANIC)
+    try:
+        container = av.open(os.fsencode(path).decode("utf-8", "surrogateescape"), metadata_errors="ignore")
+    except (av.FFmpegError, OSError, ValueError, UnicodeError) as error:
+        raise AudioError(
+            readable(path), "not a sound file that can be read", "check that it is a sound file"
+        ) from error
+    if not container.streams.audio:
+        container.close()
+        raise AudioError(readable(path), "holds no audio stream", "remove it, or extract its sound first")
+    track = container.streams.audio[0]
+    # a stream whose codec is not known has neither
+    rate_hz, channels = int(getattr(track, "rate", 0) or 0), int(getattr(track, "channels", 0) or 0)
+    if track.duration is not None and track.time_base is not None:
+        duration_s = float(track.duration * track.time_base)
+    else:
+        duration_s = (container.duration or 0) / 1e6
+    if rate_hz < 1000 or channels < 1 or duration_s <= 0:
+        container.close()
+        raise AudioError(readable(path), f"the header says {duration_s:.3f} s at {rate_hz} Hz", _RESET_REMEDY)
+    info = AudioInfo(duration_s, rate_hz, channels, str(track.codec_context.name))
+
+    def blocks(start_s: float, duration_s: float | None) -> Iterator[Samples]:
+        try:
+            yield from _av_blocks(av, container, track, info, start_s, duration_s)
+        except (av.FFmpegError, ValueError) as error:
+            raise AudioError(readable(path), f"decoding failed ({error})", _RESET_REMEDY) from error
+
+    return _Source(info, blocks, container.close)
+
+
+def _av_blocks(
+    av: Any, container: Any, track: Any, info: AudioInfo, start_s: float, duration_s: float | None
+) -> Iterator[Samples]:
+    wanted = round(start_s * info.rate_hz)
+    left = math.inf if duration_s is None else math.ceil(duration_s * info.rate_hz)
+    # half a second early: the first packets after a seek depend on the ones before them
+    container.seek(max(0, int((start_s - 0.5) * 1e6)), any_frame=False, backward=True)
+    convert = av.AudioResampler(format="fltp", rate=info.rate_hz)
+    at: int | None = None
+    for frame in _frames(container, track, convert):
+        block = np.ascontiguousarray(frame.to_ndarray().T, dtype=np.float32)
+        if at is None:
+            at = 0 if frame.pts is None else round(float(frame.pts * frame.time_base) * info.rate_hz)
+            if wanted < at < wanted + info.rate_hz:  # a stream that begins late keeps its timeline
+                block = np.concatenate([np.zeros((at - wanted, block.shape[1]), np.float32), block])
+                at = wanted
+        skip = max(0, wanted - at)
+        at += len(block)
+        block = block[skip : skip + int(min(left, len(block)))]
+        if len(block):
+            left -= len(block)
+            yield block
+        if left <= 0:
+            return
+
+
+def _frames(container: Any, track: Any, convert: Any) -> Iterator[Any]:
+    for frame in container.decode(track):
+        yield from convert.resample(frame)
+    yield from cast(Iterable[Any], convert.resample(None))

@@ -1,0 +1,67 @@
+"""Same-track retrieval: does the second half of a piece find its first half?
+
+Each track's halves are embedded apart, from the same evenly spaced slices for every method. It needs no labels and no
+ears: it asks whether a space holds together what a listener hears as one piece.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from nearfield.data.melstore import Frames, MelStore
+from nearfield.study.metrics import Estimate, Vectors, bootstrap_mean, half_ranks, unit
+
+# (S, M, T) log-mel slices of one or several halves -> (S, D) vectors
+SliceEmbedding = Callable[[npt.NDArray[np.float32]], Vectors]
+
+
+@dataclass(frozen=True)
+class HalvesResult:
+    """Recall over tracks (the mean of a track's two questions); `within` counts only candidates of the same package."""
+
+    recall_at_1: Estimate
+    recall_at_10: Estimate
+    within_recall_at_1: Estimate
+    within_recall_at_10: Estimate
+
+
+def cut_halves(
+    store: MelStore, numbers: Sequence[int], slices: int = 8, slice_frames: int = 300
+) -> npt.NDArray[np.float16]:
+    """(N, 2, slices, M, T): evenly spaced slices of each half of each track, by frames alone."""
+    return np.stack([_cut(store.frames(n), slices, slice_frames) for n in numbers])
+
+
+def _cut(frames: Frames, slices: int, slice_frames: int) -> npt.NDArray[np.float16]:
+    middle = len(frames) // 2
+    halves = []
+    for half in (frames[:middle], frames[middle:]):
+        starts = np.linspace(0, len(half) - slice_frames, slices).round().astype(int)
+        halves.append(np.stack([half[s : s + slice_frames].T for s in starts]))
+    return np.stack(halves)
+
+
+def embed_halves(halves: npt.NDArray[np.float16], embed: SliceEmbedding, batch: int = 128) -> Vectors:
+    """(N, 2, S, M, T) -> (N, 2, D): the mean of a half's unit slice vectors."""
+    N, two, S = halves.shape[:3]
+    flat = halves.reshape(N * two * S, *halves.shape[3:])
+    parts = [embed(flat[i : i + batch].astype(np.float32)) for i in range(0, len(flat), batch)]
+    return np.asarray(unit(np.concatenate(parts)).reshape(N, two, S, -1).mean(axis=2))
+
+
+def judge_halves(vectors: Vectors, packages: Sequence[str], rng: np.random.Generator) -> HalvesResult:
+    """Recall from (N, 2, D) half vectors. The `within` figures are over tracks whose package has at least two tracks."""
+    ranks = half_ranks(vectors[:, 0], vectors[:, 1])
+    within = half_ranks(vectors[:, 0], vectors[:, 1], packages)
+    counts = Counter(packages)
+    shared = np.array([counts[p] > 1 for p in packages])
+
+    def recall(r: npt.NDArray[np.int64], k: int) -> Estimate:
+        return bootstrap_mean((r <= k).mean(axis=1), rng)
+
+    return HalvesResult(recall(ranks, 1), recall(ranks, 10), recall(within[shared], 1), recall(within[shared], 10))

@@ -1,0 +1,56 @@
+"""Batches for the loop: assembled one step ahead in a thread, then augmented."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nearfield.augment.mix import Mix, mix
+from nearfield.augment.time_stretch import TimeStretch, time_stretch
+from nearfield.data.pairs import PairStream
+
+
+@dataclass(frozen=True)
+class Augment:
+    """What is changed in the views, in this order; None leaves a step out."""
+
+    time_stretch: TimeStretch | None = None
+    mix: Mix | None = None
+
+    def source_frames(self, slice_frames: int) -> int:
+        """How many frames to cut from a track, so that every change finds enough."""
+        return slice_frames if self.time_stretch is None else self.time_stretch.source_frames(slice_frames)
+
+
+def batches(stream: PairStream, first_step: int, steps: int) -> Iterator[Tensor]:
+    """(2B, T, M) float32 sources for each step from `first_step` on: anchors, then positives."""
+    with ThreadPoolExecutor(1) as ahead:
+        coming = ahead.submit(_source, stream, first_step)
+        for step in range(first_step, steps):
+            source = coming.result()
+            if step + 1 < steps:
+                coming = ahead.submit(_source, stream, step + 1)
+            yield source
+
+
+def _source(stream: PairStream, step: int) -> Tensor:
+    frames = torch.from_numpy(stream.batch(step).frames)
+    return frames.flatten(0, 1).float()
+
+
+def views(source: Tensor, augment: Augment, slice_frames: int, seed: int, step: int) -> Tensor:
+    """(2B, S, M) sources -> (2B, M, T) slices, augmented with parameters drawn from (seed, step)."""
+    log_mel = source.transpose(1, 2)
+    B = len(source) // 2
+    if augment.time_stretch is not None:
+        ratios = augment.time_stretch.draw(B, np.random.default_rng([seed, 3, step]))
+        log_mel = time_stretch(log_mel, ratios.flatten().to(source.device), slice_frames)
+    if augment.mix is not None:
+        share, behind = augment.mix.draw(B, np.random.default_rng([seed, 4, step]))
+        log_mel = mix(log_mel, share.to(source.device), behind.to(source.device))
+    return log_mel

@@ -1,0 +1,36 @@
+"""Where a run comes from, kept beside its weights."""
+
+from __future__ import annotations
+
+import datetime
+import platform
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from nearfield import __version__
+
+
+def provenance(command: Sequence[str]) -> dict[str, Any]:
+    """Command, versions, machine, and the commit of the source tree where there is one."""
+    return {
+        "command": " ".join(["nearfield", *command[1:]]),
+        "commit": _commit(),
+        "nearfield": __version__,
+        "torch": torch.__version__,
+        "machine": f"{platform.machine()}, {torch.get_num_threads()} threads",
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+    }
+
+
+def _commit() -> str:
+    """The short commit, with a plus for uncommitted changes; empty outside a checkout of this project."""
+    root = Path(__file__).parents[3]
+    if shutil.which("git") is None or not (root / ".git").exists():
+        return ""
+    named = subprocess.run(["git", "-C", root, "describe", "--always", "--dirty=+"], capture_output=True, check=False)
+    return named.stdout.decode().strip()

@@ -1,0 +1,124 @@
+"""Positive pairs: near in time, one track once a batch, and the same whenever a step is asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from data.test_melstore import small_store
+from nearfield.data.melstore import MelStore
+from nearfield.data.pairs import PairConfig, PairStream, draw_starts
+from nearfield.data.split import split_tracks
+from nearfield.data.track import Track
+from nearfield.errors import StoreError
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    lengths=st.lists(st.integers(420, 5000), min_size=1, max_size=30),
+    near=st.integers(0, 400),
+    more=st.integers(0, 900),
+    source=st.integers(300, 420),
+    seed=st.integers(0, 999),
+)
+def test_slices_lie_inside_the_track_and_apart_as_asked(
+    lengths: list[int], near: int, more: int, source: int, seed: int
+) -> None:
+    config = PairConfig(len(lengths), source, near, near + more)
+    n_frames = np.array(lengths)
+    starts = draw_starts(n_frames, config, np.random.default_rng(seed))
+    assert starts.shape == (2, len(lengths))
+    assert (starts >= 0).all()
+    assert (starts + source <= n_frames).all()
+    apart = np.abs(starts[0] - starts[1])
+    assert (apart <= near + more).all()
+    room = n_frames - source
+    assert (apart[room >= 2 * near] >= near).all()
+
+
+def test_starts_cover_the_track_evenly_on_both_sides() -> None:
+    starts = draw_starts(np.full(20_000, 2300), PairConfig(2, 300, 300, 800), np.random.default_rng(0))
+    assert starts[0].mean() == pytest.approx(1000, abs=10)
+    assert starts[0].min() < 3
+    assert starts[0].max() > 1997
+    offset = starts[1] - starts[0]
+    assert np.abs(offset).min() == 300
+    assert np.abs(offset).max() == 800
+    assert (offset > 0).mean() == pytest.approx(0.5, abs=0.02)
+    middle = offset[(starts[0] > 800) & (starts[0] < 1200)]
+    assert np.abs(np.histogram(np.abs(middle), 5, (300, 800))[0] / len(middle) - 0.2).max() < 0.03
+
+
+def test_without_a_least_distance_the_anchor_itself_is_one_choice_of_many() -> None:
+    starts = draw_starts(np.full(50_000, 340), PairConfig(2, 300, 0, 5), np.random.default_rng(0))
+    inner = (starts[0] >= 5) & (starts[0] <= 35)
+    offsets = (starts[1] - starts[0])[inner]
+    assert np.abs(np.bincount(offsets + 5, minlength=11) / inner.sum() - 1 / 11).max() < 0.01
+
+
+def test_a_track_too_short_to_part_the_slices_gives_its_ends() -> None:
+    starts = draw_starts(np.array([420, 420]), PairConfig(2, 300, 300, 800), np.random.default_rng(0))
+    assert starts.tolist() == [[0, 0], [120, 120]]
+
+
+def test_batches_hold_the_frames_they_name_and_each_track_once(tmp_path: Path) -> None:
+    store = MelStore(small_store(tmp_path / "s", [500 + 10 * i for i in range(9)] + [200]))
+    stream = PairStream(store, range(10), PairConfig(4, 300, 50, 100), seed=3)
+    seen: list[int] = []
+    for step in range(6):
+        batch = stream.batch(step)
+        assert batch.frames.shape == (2, 4, 300, 96)
+        assert len(set(batch.tracks.tolist())) == 4
+        seen += batch.tracks.tolist()
+        for view in batch.frames:
+            for number, cut in zip(batch.tracks, view, strict=True):
+                whole = store.frames(int(number))
+                windows = np.lib.stride_tricks.sliding_window_view(whole[:, 0], 300)
+                assert (windows == cut[:, 0]).all(axis=1).any()
+    assert 9 not in seen, "a track of 200 frames holds no slice of 300"
+    assert set(seen) == set(range(9))
+
+
+def test_a_step_is_the_same_in_any_order_and_differs_by_seed(tmp_path: Path) -> None:
+    store = MelStore(small_store(tmp_path / "s", [600] * 8))
+    config = PairConfig(4, 300, 50, 100)
+    forward = [PairStream(store, range(8), config, 1).batch(s).frames for s in range(5)]
+    other = PairStream(store, range(8), config, 1)
+    for step in (4, 0, 3):
+        assert np.array_equal(other.batch(step).frames, forward[step])
+    assert not np.array_equal(PairStream(store, range(8), config, 2).batch(0).frames, forward[0])
+
+
+def test_a_store_beyond_the_budget_is_read_group_by_group_in_file_order(tmp_path: Path) -> None:
+    store = MelStore(small_store(tmp_path / "s", [400] * 12))
+    stream = PairStream(store, range(12), PairConfig(2, 300, 10, 50), 0, budget_bytes=4 * 400 * 192, passes_per_group=2)
+    groups = [set((stream.batch(s).tracks // 4).tolist()) for s in range(24)]
+    assert groups == [{s // 4 % 3} for s in range(24)]
+    assert {int(t) for s in range(12) for t in stream.batch(s).tracks} == set(range(12))
+
+
+def test_too_few_tracks_for_a_batch_is_an_error_with_a_remedy(tmp_path: Path) -> None:
+    store = MelStore(small_store(tmp_path / "s", [400] * 3))
+    with pytest.raises(StoreError, match="only 3 are at hand; choose a smaller batch_pairs"):
+        PairStream(store, range(3), PairConfig(4, 300, 10, 50), 0)
+
+
+def test_whole_artists_fall_on_one_side_the_same_way_everywhere() -> None:
+    tracks = [Track(f"t{i}", f"{i}", artist=f"artist {i % 200}") for i in range(1000)]
+    split = split_tracks(tracks)
+    sides = [{tracks[n].artist for n in side} for side in (split.train, split.validation, split.held_out)]
+    assert sum(len(s) for s in sides) == len(set().union(*sides)) == 200
+    assert [len(s) for s in (split.train, split.validation, split.held_out)] == [705, 100, 195]
+    assert sorted(split.train + split.validation + split.held_out) == list(range(1000))
+
+
+def test_a_manifest_with_a_split_keeps_it() -> None:
+    tracks = [Track(f"t{i}", f"{i}", package=f"p{i}", split="held-out" if i < 7 else "train") for i in range(100)]
+    split = split_tracks(tracks)
+    assert split.held_out == tuple(range(7))
+    assert len(split.train) + len(split.validation) == 93
+    assert 3 <= len(split.validation) <= 18

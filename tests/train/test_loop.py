@@ -1,0 +1,131 @@
+"""Training: it learns, it resumes exactly, it refuses what cannot work."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from model.test_checkpoint import SMALL
+from nearfield.augment.mix import Mix
+from nearfield.augment.time_stretch import TimeStretch
+from nearfield.data.manifest import Manifest, write_manifest
+from nearfield.data.melstore import MelStore, StoreWriter
+from nearfield.data.track import Track
+from nearfield.errors import ModelError
+from nearfield.model.checkpoint import load_checkpoint
+from nearfield.train.feed import Augment
+from nearfield.train.loop import StepReport, TrainConfig, train
+from nearfield.train.schedule import learning_rate
+
+CONFIG = TrainConfig(
+    model=SMALL,
+    augment=Augment(TimeStretch(0.8, 1.25), Mix()),
+    steps=6,
+    batch_pairs=8,
+    warmup_steps=2,
+    learning_rate=3e-3,
+    bf16=False,
+    watch_every_s=1e9,
+    validation_share=0.2,
+)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> MelStore:
+    """Thirty tracks, each with a spectrum and a beat of its own."""
+    folder = tmp_path_factory.mktemp("store")
+    tracks = tuple(Track(f"t{i}", f"{i}", artist=f"a{i}", package=f"p{i % 4}") for i in range(30))
+    with StoreWriter(folder) as writer:
+        for i, track in enumerate(tracks):
+            rng = np.random.default_rng(i)
+            beat = 1 + np.sin(2 * np.pi * rng.uniform(1, 6) * np.arange(1200)[:, None] / 100)
+            sound = rng.uniform(0, 4, 96)[None] + beat * rng.uniform(0, 1, 96) + rng.normal(0, 0.1, (1200, 96))
+            writer.append(track, sound.clip(0, 8).astype(np.float16))
+    write_manifest(Manifest("synthetic", folder, tracks), folder / "manifest.parquet")
+    return MelStore(folder)
+
+
+def losses(out: Path) -> list[float]:
+    return [json.loads(line)["loss"] for line in (out / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_it_learns_and_reports(store: MelStore, tmp_path: Path) -> None:
+    reports: list[StepReport] = []
+    config = replace(CONFIG, steps=40, augment=Augment())
+    last = train(config, store, tmp_path / "run", report=reports.append, provenance={"command": "x"})
+    curve = losses(tmp_path / "run")
+    assert len(curve) == len(reports) == 40
+    assert np.mean(curve[-5:]) < 0.6 * np.mean(curve[:2])
+    watched = reports[-1].watched
+    assert watched is not None
+    assert watched.recall_at_1 > 0.5
+    assert reports[-1].seconds_left == 0
+    found = load_checkpoint(last)
+    assert found.provenance["step"] == 40
+    assert found.provenance["corpus_hash"] == store.manifest.digest()
+    assert found.provenance["command"] == "x"
+
+
+@pytest.mark.parametrize("stop", [1, 3, 5])
+def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(store: MelStore, tmp_path: Path, stop: int) -> None:
+    straight = train(CONFIG, store, tmp_path / "straight")
+    train(CONFIG, store, tmp_path / "stopped", stop_after=stop)
+    assert len(losses(tmp_path / "stopped")) == stop
+    resumed = train(CONFIG, store, tmp_path / "stopped")
+    assert np.abs(np.subtract(losses(tmp_path / "stopped"), losses(tmp_path / "straight"))).max() <= 1e-6
+    one, other = (load_checkpoint(p).embedder.state_dict() for p in (straight, resumed))
+    assert max(float((one[k] - other[k]).abs().max()) for k in one) <= 1e-6
+
+
+def test_the_same_seed_gives_the_same_run_and_another_does_not(store: MelStore, tmp_path: Path) -> None:
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        train(replace(CONFIG, seed=seed, steps=2), store, tmp_path / name)
+    assert losses(tmp_path / "a") == losses(tmp_path / "b")
+    assert losses(tmp_path / "a") != losses(tmp_path / "c")
+
+
+def test_a_folder_of_another_run_is_refused(store: MelStore, tmp_path: Path) -> None:
+    train(replace(CONFIG, steps=1), store, tmp_path / "run")
+    with pytest.raises(ModelError, match="another train; choose a new output folder"):
+        train(replace(CONFIG, steps=1, learning_rate=1e-4), store, tmp_path / "run")
+
+
+def test_a_loss_that_is_no_number_stops_the_run(
+    store: MelStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nearfield.train.loop.nt_xent", lambda a, p, temperature: (a * float("nan")).sum())
+    with pytest.raises(ModelError, match="the loss is nan at step 0"):
+        train(CONFIG, store, tmp_path / "run")
+
+
+def test_learning_rate_warms_up_and_falls_to_nothing() -> None:
+    rates = [learning_rate(s, 100, 10, 1.0) for s in range(100)]
+    assert rates[0] == pytest.approx(0.1)
+    assert max(rates) == rates[9] == pytest.approx(1.0)
+    assert rates[55] == pytest.approx(0.5, abs=0.01)
+    assert 0 <= rates[-1] < 0.001
+    assert all(np.diff(rates[10:]) < 0)
+
+
+@pytest.mark.parametrize("bad", [{"steps": 0}, {"batch_pairs": 1}, {"temperature": 0.0}])
+def test_impossible_settings_are_refused(bad: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="must be"):
+        TrainConfig(**bad)  # type: ignore[arg-type]
+
+
+def test_weights_without_decay_are_the_gains_and_biases() -> None:
+    from nearfield.model.embedder import Embedder
+    from nearfield.train.loop import _weight_groups
+
+    torch.manual_seed(0)
+    embedder = Embedder(SMALL)
+    decayed, free = _weight_groups(embedder, 0.01)
+    names = {id(p): n for n, p in embedder.named_parameters()}
+    assert all(names[id(p)].endswith("weight") for p in decayed["params"])
+    assert any(names[id(p)].endswith("gain") for p in free["params"])
+    assert len(decayed["params"]) + len(free["params"]) == len(names)
