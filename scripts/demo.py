@@ -19,7 +19,7 @@ from pathlib import Path
 
 import nearfield
 from nearfield.data.band import write_library
-from nearfield.data.track import readable
+from nearfield.errors import readable
 
 REPO = Path(__file__).resolve().parent.parent
 DEMO = Path("demo")  # as seen from the repository, where everything here runs

@@ -17,6 +17,8 @@ import nearfield
 from conftest import RATE_HZ, tone_track
 from nearfield.catalogue import embed
 from nearfield.cli import main
+from nearfield.data.manifest import Manifest, write_manifest
+from nearfield.data.track import Track
 
 
 @pytest.fixture
@@ -141,6 +143,27 @@ def test_index_json_and_failures(
     assert err.count("\n") == 22  # a heading, twenty files, and how many more
     assert err.splitlines()[0] == "22 failed:"
     assert err.splitlines()[-1] == "  and 2 more; all of them: nearfield space info --json"
+
+
+def test_index_a_manifest(library: Path, tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its tracks are read whatever their files are called, under the manifest's names; nothing else is."""
+    (library / "a.wav").rename(library / "a")
+    tracks = (Track("one", "a", title="First"), Track("two", "more/f.ogg"))
+    write_manifest(Manifest("m", library, tracks), tmp_path / "m.parquet")
+    words = ["--space", str(tmp_path / "S"), "--model", str(tiny_model), "--workers", "0"]
+    assert main(["index", str(tmp_path / "m.parquet"), *words, "--json"]) == 0
+    said = printed(capsys)
+    assert (said["added"], said["n_tracks"]) == (2, 2)
+    space = nearfield.open_space(tmp_path / "S")
+    assert sorted((t.path, t.name) for t in space.tracks) == [
+        (str(library / "a"), "First"),
+        (str(library / "more/f.ogg"), "f.ogg"),
+    ]
+    assert main(["index", str(tmp_path / "none.parquet"), *words]) == 2
+    assert "none.parquet: no such file; make one with" in capsys.readouterr().err
+    (tmp_path / "text.parquet").write_text("text")
+    assert main(["index", str(tmp_path / "text.parquet"), *words]) == 2
+    assert "text.parquet: not a readable Parquet file" in capsys.readouterr().err
 
 
 def test_interrupted_exits_130(

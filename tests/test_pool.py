@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import sys
@@ -9,7 +10,8 @@ import time
 
 import pytest
 
-from nearfield.pool import Died, PoolError, run
+from nearfield import pool
+from nearfield.pool import Died, PoolError, TimedOut, run
 
 
 def double(task: int) -> int:
@@ -34,6 +36,12 @@ def wait_long(task: int) -> int:
     return os.getpid()
 
 
+def hang_at_times(task: int) -> int:
+    if task % 3 == 1:
+        time.sleep(60)
+    return task
+
+
 @pytest.mark.parametrize("workers", [0, 1, 3])
 def test_all_answers(workers: int) -> None:
     assert sorted(run(double, range(20), workers)) == [(i, 2 * i) for i in range(20)]
@@ -53,6 +61,32 @@ def test_a_death_costs_only_its_task(capfd: pytest.CaptureFixture[str]) -> None:
     assert Died(-9).cause == "the process reading it was ended by SIGKILL"
     assert Died(7).cause == "the process reading it ended with code 7"
     assert capfd.readouterr().err == ""
+
+
+def test_a_hang_costs_only_its_task(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "_LOOK_S", 0.1)
+    began = time.monotonic()
+    answers = dict(run(hang_at_times, range(6), 2, lambda task: 3.0 + task))
+    assert 3.0 < time.monotonic() - began < 30
+    assert answers == {0: 0, 1: TimedOut(4.0), 2: 2, 3: 3, 4: TimedOut(7.0), 5: 5}
+    assert TimedOut(4.0).cause == "reading it did not end within 4 s"
+    assert multiprocessing.active_children() == []
+    assert pool.patience_s(10**9) > 3 * 3600
+
+
+def test_time_that_nobody_sees_passing_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While all is stopped with Ctrl-Z, or the answers are being dealt with."""
+    monkeypatch.setattr(pool, "_LOOK_S", 0.1)
+    answers = run(sleep_a_little, [0, 1], 2, lambda task: 3.0)
+    first, _ = next(answers)
+    time.sleep(4)
+    assert [first, *(a for a, _ in answers)] == [0, 1]
+    assert list(run(sleep_a_little, [1], 1, lambda task: 3.0)) == [(1, 1)]
+
+
+def sleep_a_little(task: int) -> int:
+    time.sleep(task)
+    return task
 
 
 def test_an_exception_is_an_error_of_the_program() -> None:

@@ -1,4 +1,4 @@
-"""Work spread over processes, one task in hand each, where a process that dies costs only the task it held.
+"""Work spread over processes, one task in hand each, where one that dies or hangs costs only the task it held.
 
 Each worker has a pipe of its own: the parent knows what it was doing when it died, and a worker whose parent
 is gone reads the end of the pipe and leaves. Workers ignore Ctrl-C (the parent ends them) and keep the
@@ -12,6 +12,7 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
 import traceback
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ R = TypeVar("R")
 
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 _READY = "ready"
+_LOOK_S = 1.0  # between looks at how long the tasks take
 
 
 class PoolError(NearfieldError):
@@ -49,6 +51,20 @@ class Died:
 
 
 @dataclass(frozen=True)
+class TimedOut:
+    """The process that held a task was ended, because it took longer than it may."""
+
+    limit_s: float
+
+    @property
+    def cause(self) -> str:
+        return f"reading it did not end within {self.limit_s:.0f} s"
+
+
+Lost = Died | TimedOut
+
+
+@dataclass(frozen=True)
 class _Raised:
     trace: str
 
@@ -59,6 +75,7 @@ class _Worker:
     pipe: Connection
     task: Any
     ready: bool = False
+    held_s: float = 0.0  # the task, while this process was awake to see it
 
 
 def cores() -> int:
@@ -66,11 +83,18 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def run(work: Callable[[T], R], tasks: Iterable[T], workers: int) -> Generator[tuple[T, R | Died], None, None]:
-    """(task, `work(task)` or Died) in the order of completion; closing the iterator ends the workers.
+def patience_s(size_bytes: int) -> float:
+    """How long reading a file of this size may take: far longer than any disk or decoder that still works."""
+    return 600 + size_bytes / 100_000
 
-    `work`, tasks and answers are pickled. With `workers` 0 all happens in this process, without the
-    protection. Raises PoolError when workers cannot start, RuntimeError when `work` raises.
+
+def run(
+    work: Callable[[T], R], tasks: Iterable[T], workers: int, limit_s: Callable[[T], float] | None = None
+) -> Generator[tuple[T, R | Lost], None, None]:
+    """(task, `work(task)` or what became of it) in the order of completion; closing the iterator ends the workers.
+
+    `work`, tasks and answers are pickled. `limit_s`: how long a task may take. With `workers` 0 all happens in this
+    process, without the protection. Raises PoolError when workers cannot start, RuntimeError when `work` raises.
     """
     if workers == 0:
         yield from ((task, work(task)) for task in tasks)
@@ -80,9 +104,16 @@ def run(work: Callable[[T], R], tasks: Iterable[T], workers: int) -> Generator[t
     try:
         for _, task in zip(range(workers), left, strict=False):
             _hire(crew, work, task)
+        looked = time.monotonic()
         while crew:
-            for pipe in wait(list(crew)):
+            for pipe in wait(list(crew), None if limit_s is None else _LOOK_S):
                 yield from _hear(crew, crew[pipe], work, left)  # type: ignore[index]
+            moment = time.monotonic()
+            passed_s, looked = min(moment - looked, 2 * _LOOK_S), moment  # less where all was stopped with Ctrl-Z
+            for worker in list(crew.values()):
+                worker.held_s += passed_s
+                if limit_s is not None and worker.held_s > (limit := limit_s(worker.task)):
+                    yield from _give_up(crew, worker, work, left, limit)
     finally:
         for worker in crew.values():
             worker.pipe.close()
@@ -111,19 +142,14 @@ def _hear(
     try:
         message = worker.pipe.recv()
     except (EOFError, OSError):
-        worker.process.join()
-        del crew[worker.pipe]
-        worker.pipe.close()
-        died = Died(worker.process.exitcode)
+        died = _dismiss(crew, worker)
         if not worker.ready:
             raise PoolError(
                 "worker processes",
                 f"ended with code {died.exit_code} before they took any work",
                 "use fewer --workers; in a script, call from under `if __name__ == '__main__':`",
             ) from None
-        for following in left:
-            _hire(crew, work, following)
-            break
+        _replace(crew, work, left)
         yield worker.task, died
         return
     if not worker.ready:  # the first message only says that it is there
@@ -131,15 +157,38 @@ def _hear(
         return
     if isinstance(message, _Raised):
         raise RuntimeError(message.trace)
-    finished, worker.task = worker.task, next(left, _READY)
+    finished, worker.task, worker.held_s = worker.task, next(left, _READY), 0.0
     if worker.task is _READY:  # nothing left
-        del crew[worker.pipe]
-        worker.pipe.close()
-        worker.process.join()
+        _dismiss(crew, worker)
     else:
         with contextlib.suppress(OSError):
             worker.pipe.send(worker.task)
     yield finished, message
+
+
+def _give_up(
+    crew: dict[Connection, _Worker], worker: _Worker, work: Callable[[Any], Any], left: Iterator[Any], limit_s: float
+) -> Iterator[tuple[Any, TimedOut]]:
+    """End a worker that takes too long; another one takes its place."""
+    worker.process.kill()
+    _dismiss(crew, worker)
+    _replace(crew, work, left)
+    yield worker.task, TimedOut(limit_s)
+
+
+def _dismiss(crew: dict[Connection, _Worker], worker: _Worker) -> Died:
+    """Close the pipe of a worker, which then ends if it has not, and wait for that."""
+    del crew[worker.pipe]
+    worker.pipe.close()
+    worker.process.join()
+    return Died(worker.process.exitcode)
+
+
+def _replace(crew: dict[Connection, _Worker], work: Callable[[Any], Any], left: Iterator[Any]) -> None:
+    """A new worker for the next task, if there is one."""
+    for following in left:
+        _hire(crew, work, following)
+        break
 
 
 @contextlib.contextmanager

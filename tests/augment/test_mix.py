@@ -55,3 +55,10 @@ def test_backgrounds_are_other_pairs_and_shares_follow_the_beta_law() -> None:
 def test_impossible_settings_are_refused() -> None:
     with pytest.raises(ValueError, match="must be"):
         Mix(alpha=0)
+
+
+def test_shared_backgrounds_are_the_two_slices_of_one_other_pair() -> None:
+    share, behind = Mix(shared=True).draw(50, np.random.default_rng(1))
+    assert torch.equal(share[:50], share[50:])
+    assert torch.equal(behind[:50] + 50, behind[50:])
+    assert (behind[:50] != torch.arange(50)).all()

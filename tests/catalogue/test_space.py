@@ -132,7 +132,7 @@ def test_pointer_and_folder_problems(place: Path, tmp_path: Path) -> None:
 def test_another_version_is_left_alone(place: Path) -> None:
     path = place / IDENTITY.id / "meta.json"
     content = json.loads(path.read_text())
-    path.write_text(json.dumps({**content, "format": 2}))
+    path.write_text(json.dumps({**content, "format": 2, "blake2b": "of another kind"}))
     before = path.read_bytes()
     with pytest.raises(SpaceError, match="space format is 2, this version reads 1"):
         open_space(place)

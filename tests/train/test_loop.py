@@ -11,20 +11,26 @@ import pytest
 import torch
 
 from model.test_checkpoint import SMALL
+from nearfield.augment.equalise import Equalise
 from nearfield.augment.mix import Mix
+from nearfield.augment.pitch_shift import PitchShift
 from nearfield.augment.time_stretch import TimeStretch
 from nearfield.data.manifest import Manifest, write_manifest
 from nearfield.data.melstore import MelStore, StoreWriter
 from nearfield.data.track import Track
 from nearfield.errors import ModelError
 from nearfield.model.checkpoint import load_checkpoint
+from nearfield.model.embedder import Embedder
+from nearfield.study.halves import cut_halves
 from nearfield.train.feed import Augment
-from nearfield.train.loop import StepReport, TrainConfig, train
+from nearfield.train.loop import StepReport, TrainConfig, _weight_groups, train
 from nearfield.train.schedule import learning_rate
+from nearfield.train.watch import slice_embedding
+from nearfield.train.whiten import fit_whitening
 
 CONFIG = TrainConfig(
     model=SMALL,
-    augment=Augment(TimeStretch(0.8, 1.25), Mix()),
+    augment=Augment(TimeStretch(0.8, 1.25), PitchShift(), Equalise(), Mix()),
     steps=6,
     batch_pairs=8,
     warmup_steps=2,
@@ -119,9 +125,6 @@ def test_impossible_settings_are_refused(bad: dict[str, float]) -> None:
 
 
 def test_weights_without_decay_are_the_gains_and_biases() -> None:
-    from nearfield.model.embedder import Embedder
-    from nearfield.train.loop import _weight_groups
-
     torch.manual_seed(0)
     embedder = Embedder(SMALL)
     decayed, free = _weight_groups(embedder, 0.01)
@@ -129,3 +132,20 @@ def test_weights_without_decay_are_the_gains_and_biases() -> None:
     assert all(names[id(p)].endswith("weight") for p in decayed["params"])
     assert any(names[id(p)].endswith("gain") for p in free["params"])
     assert len(decayed["params"]) + len(free["params"]) == len(names)
+
+
+def test_whitening_makes_the_scatter_inside_tracks_even(store: MelStore) -> None:
+    torch.manual_seed(0)
+    embedder = Embedder(SMALL)
+    fit_whitening(embedder, slice_embedding(embedder, whitened=False, bf16=False), store, range(20))
+    vectors = np.stack([embed_slices(embedder, store, n) for n in range(20)])
+    inside = (vectors - vectors.mean(axis=1, keepdims=True)).reshape(-1, vectors.shape[-1])
+    variance = np.linalg.eigvalsh(inside.T @ inside / len(inside))
+    assert variance.max() < 1.001
+    assert np.median(variance) > 0.01
+    assert np.abs(vectors.mean(axis=(0, 1))).max() < 1e-3
+
+
+def embed_slices(embedder: Embedder, store: MelStore, n: int) -> np.ndarray:
+    slices = cut_halves(store, [n], 4).reshape(8, 96, 300).astype(np.float32)
+    return slice_embedding(embedder, bf16=False)(slices)

@@ -21,11 +21,14 @@ class Mix:
     """The background's share of the sum's power is drawn from Beta(`alpha`, `beta`), for a share `probability` of slices.
 
     MULE names a Beta(5, 2) for the kept part's weight; the same law is the default here (background: Beta(2, 5)).
+    `shared` lays the two slices of one other pair behind the two of this one, with one share: the pair then sounds like a
+    piece that is not in the corpus, instead of losing what its slices have in common.
     """
 
     alpha: float = 2.0
     beta: float = 5.0
     probability: float = 1.0
+    shared: bool = False
 
     def __post_init__(self) -> None:
         if not (self.alpha > 0 and self.beta > 0 and 0 <= self.probability <= 1):
@@ -34,12 +37,16 @@ class Mix:
     def draw(self, batch: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         """For 2 x `batch` views: background shares (2B,) float32, and which view lies behind each (2B,).
 
-        The background of a view is a view of another pair: (own + 1 .. own + B - 1) modulo B within the same half.
+        The background of a view is the same view of another pair: (own + 1 .. own + B - 1) modulo B in its own half.
         """
-        share = np.where(rng.random(2 * batch) < self.probability, rng.beta(self.alpha, self.beta, 2 * batch), 0.0)
-        behind = (np.tile(np.arange(batch), 2) + rng.integers(1, batch, 2 * batch)) % batch
-        behind += np.repeat([0, batch], batch)
-        return torch.from_numpy(share.astype(np.float32)), torch.from_numpy(behind)
+        views = 1 if self.shared else 2
+        share = np.where(
+            rng.random((views, batch)) < self.probability, rng.beta(self.alpha, self.beta, (views, batch)), 0.0
+        )
+        behind = (np.arange(batch) + rng.integers(1, batch, (views, batch))) % batch
+        both = np.broadcast_to(behind, (2, batch)) + np.array([[0], [batch]])
+        shares = np.broadcast_to(share, (2, batch)).astype(np.float32)
+        return torch.from_numpy(shares.ravel()), torch.from_numpy(both.ravel())
 
 
 def mix(log_mel: Tensor, share: Tensor, behind: Tensor, scale: float = DEFAULT.scale) -> Tensor:

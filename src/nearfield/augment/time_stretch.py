@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+
+from nearfield.augment import spline
 
 
 @dataclass(frozen=True)
@@ -54,36 +54,10 @@ def time_stretch(source: Tensor, tempo_ratio: Tensor, n_frames: int) -> Tensor:
     spline through the source's frames; a tempo_ratio of 1.25 is 25 % faster. Raises ValueError when a source is too
     short for its ratio.
     """
-    B, M, S = source.shape
+    S = source.shape[2]
     reach = (n_frames - 1) / 2 * float(tempo_ratio.max())
     if reach > (S - 1) / 2 + 1e-6:
         raise ValueError(f"tempo_ratio {float(tempo_ratio.max()):.3f} needs {math.ceil(2 * reach) + 1} frames, got {S}")
     steps = torch.arange(n_frames, dtype=torch.float64, device=source.device) - (n_frames - 1) / 2
-    at = ((S - 1) / 2 + steps[None, :] * tempo_ratio.double()[:, None]).clamp(0, S - 1)
-    coefficients = torch.matmul(_spline_filter(S).to(source.device), source.transpose(1, 2).float())  # (B, S + 2, M)
-    base = at.floor().clamp(max=S - 2)
-    weights = _basis((at - base).float())
-    rows = base.long() + torch.arange(B, device=source.device)[:, None] * (S + 2)
-    taps = rows[..., None] + torch.arange(4, device=source.device)  # coefficient i stands at position i - 1
-    stretched = F.embedding_bag(
-        taps.view(-1, 4), coefficients.reshape(-1, M), per_sample_weights=weights.view(-1, 4), mode="sum"
-    )
-    return stretched.view(B, n_frames, M).transpose(1, 2)
-
-
-def _basis(u: Tensor) -> Tensor:
-    """The four cubic B-spline weights at fraction u in 0..1 between two knots: (..., 4)."""
-    u2, u3 = u * u, u * u * u
-    return torch.stack([(1 - u) ** 3, 3 * u3 - 6 * u2 + 4, -3 * u3 + 3 * u2 + 3 * u + 1, u3], dim=-1) / 6
-
-
-@lru_cache(maxsize=8)
-def _spline_filter(n: int) -> Tensor:
-    """(n + 2, n): samples to the B-spline coefficients of the natural cubic spline through them."""
-    system = np.zeros((n + 2, n + 2))
-    for i in range(n):
-        system[i + 1, i : i + 3] = (1 / 6, 4 / 6, 1 / 6)
-    system[0, :3] = system[-1, -3:] = (1, -2, 1)  # no curvature at the ends
-    inverse = np.linalg.inv(system)[:, 1:-1]
-    inverse[np.abs(inverse) < 1e-12] = 0  # far taps decay into denormal numbers, which multiply ten times slower
-    return torch.from_numpy(inverse.astype(np.float32))
+    at = (S - 1) / 2 + steps[None, :] * tempo_ratio.double()[:, None]
+    return spline.evaluate(source.transpose(1, 2), at).transpose(1, 2)

@@ -103,7 +103,7 @@ class TrackReader:
         except OSError as error:
             return Failure(readable(task.path), error.strerror or str(error), "check the file and its permissions")
         except Exception as error:  # one file must not stop a library's run, whatever a decoder makes of it
-            cause = f"unexpected {type(error).__name__}: {error}"
+            cause = " ".join(f"unexpected {type(error).__name__}: {error}".split())
             return Failure(readable(task.path), cause, "convert it again from its source; please report this")
 
     def _read(self, task: _Task) -> _Answer:
@@ -231,11 +231,11 @@ class _Run:
         by_content = {e.track.content_hash: e for e in writer.entries.values()}  # as it was before this run
         threads = 1 if self.crew else 0
         work = TrackReader(self.encoder.data, self.encoder.path, self.slices, frozenset(by_content), threads)
-        results = pool.run(work, todo, min(self.crew, len(todo)))
+        results = pool.run(work, todo, min(self.crew, len(todo)), lambda task: pool.patience_s(task.size_bytes))
         with contextlib.closing(results):
             self._tell(0, len(todo))
             for done, (task, answer) in enumerate(results, 1):
-                if isinstance(answer, pool.Died):
+                if isinstance(answer, pool.Lost):
                     answer = Failure(readable(task.path), answer.cause, _CRASH_REMEDY)
                 if isinstance(answer, Failure):
                     self.failures.append(answer)

@@ -241,7 +241,7 @@ def _checked(samples: npt.ArrayLike, rate_hz: float) -> Samples:
         raise AudioError("samples", cause, "give mono samples, or one column a channel (transpose?)")
     if not 1000 <= rate_hz <= 1_000_000:
         raise AudioError("samples", f"a rate of {rate_hz} Hz", "give the samples' own rate in Hz")
-    if array.size and not np.isfinite(array.sum(dtype=np.float64)):
-        bad = int((~np.isfinite(array)).sum())
-        raise AudioError("samples", f"{bad} of them are NaN or infinite", "repair or leave them out")
+    if bad := audio.count_unsound(array):
+        cause = f"{bad} of them are NaN or infinite, or above {audio.LOUDEST:g} times full scale"
+        raise AudioError("samples", cause, "repair or leave them out")
     return array

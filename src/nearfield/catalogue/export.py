@@ -31,7 +31,8 @@ def export_space(space: Space, path: Path) -> None:
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
         cause = f"cannot be written ({error.strerror or error})"
-        raise SpaceError(readable(path), cause, "free space, or choose another place") from error
+        remedy = "make its folder first" if isinstance(error, FileNotFoundError) else "free space"
+        raise SpaceError(readable(path), cause, f"{remedy}, or choose another place with -o") from error
 
 
 def _npz(space: Space, path: Path) -> None:
@@ -42,4 +43,5 @@ def _npz(space: Space, path: Path) -> None:
 def _parquet(space: Space, path: Path) -> None:
     flat = pa.array(np.asarray(space.vectors).reshape(-1), pa.float32())
     vectors = pa.FixedSizeListArray.from_arrays(flat, space.meta.dimensions)
-    pq.write_table(space.table.append_column("vector", vectors), path)
+    with open(path, "wb") as file:
+        pq.write_table(space.table.append_column("vector", vectors), file)

@@ -99,10 +99,13 @@ class SpaceMeta:
     def from_json(cls, path: Path) -> SpaceMeta:
         """Read and check; DamagedError when altered, SpaceError when of another format."""
         content = _json(path)
-        if content.get("format") != FORMAT:
-            cause = f"space format is {content.get('format')}, this version reads {FORMAT}"
+        version, checksum = content.get("format"), content.pop("blake2b", None)
+        altered = checksum != _checksum(content)
+        # another version may count its checksum otherwise; no version has no number, or this one's checksum
+        if version != FORMAT and isinstance(version, int) and checksum != _checksum({**content, "format": FORMAT}):
+            cause = f"space format is {version}, this version reads {FORMAT}"
             raise SpaceError(readable(path), cause, _OTHER_VERSION)
-        if content.pop("blake2b", None) != _checksum(content):
+        if altered:
             raise DamagedError(readable(path), "its content does not match its checksum", REBUILD)
         del content["format"]
         try:
@@ -203,7 +206,7 @@ def open_space(folder: str | Path, id: str | None = None) -> Space:
 
     Raises SpaceError naming the file, the cause and the remedy.
     """
-    place = Path(folder)
+    place = Path(os.path.expanduser(folder))
     current = id or current_id(place)
     home = place / current
     if not home.is_dir():
@@ -235,15 +238,18 @@ def current_id(place: Path) -> str:
             there = "holds a space whose first indexing was interrupted"
         raise SpaceError(readable(place), there, "make one with 'nearfield index FOLDER --space ...'")
     content = _json(place / POINTER)
-    if content.get("format") != FORMAT or not isinstance(content.get("current"), str):
-        cause = f"space format is {content.get('format')}, this version reads {FORMAT}"
-        raise SpaceError(readable(str(place / POINTER)), cause, _OTHER_VERSION)
-    return str(content["current"])
+    version, current = content.get("format"), content.get("current")
+    if version != FORMAT and isinstance(version, int):
+        cause = f"space format is {version}, this version reads {FORMAT}"
+        raise SpaceError(readable(place / POINTER), cause, _OTHER_VERSION)
+    if version != FORMAT or not isinstance(current, str) or current not in _ids(place):
+        raise DamagedError(readable(place / POINTER), "names no space that is there", REBUILD)
+    return current
 
 
 def summaries(folder: str | Path) -> list[SpaceSummary]:
     """Every space of a folder, by id; a damaged one with its problem."""
-    place = Path(folder)
+    place = Path(os.path.expanduser(folder))
     current = current_id(place)
     found = []
     for name in sorted(_ids(place)):
@@ -266,7 +272,8 @@ def _read(place: Path, home: Path, meta: SpaceMeta) -> Space:
         _check(home / expected.name, expected)
     subject = readable(str(home / meta.tracks.name))
     try:
-        table = pq.read_table(home / meta.tracks.name)
+        with open(home / meta.tracks.name, "rb") as file:
+            table = pq.read_table(file)
     except (OSError, pa.ArrowException) as error:
         raise DamagedError(subject, f"not a readable Parquet file ({error})", REBUILD) from error
     shape = (meta.n_tracks, meta.dimensions)

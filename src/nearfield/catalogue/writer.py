@@ -87,6 +87,7 @@ class SpaceWriter:
     """
 
     def __init__(self, place: Path, identity: Identity) -> None:
+        place = Path(os.path.expanduser(place))
         self.place, self.identity = place, identity
         self.home = place / identity.id
         self.entries: dict[str, Entry] = {}
@@ -127,7 +128,7 @@ class SpaceWriter:
             old = self._write_generation(entries, roots, tuple(failures))
         with _writing(self.home):
             pointer = json.dumps({"format": FORMAT, "current": self.identity.id}) + "\n"
-            if not (self.place / POINTER).exists() or (self.place / POINTER).read_text() != pointer:
+            if not (self.place / POINTER).exists() or (self.place / POINTER).read_bytes() != pointer.encode():
                 _replace(self.place / POINTER, pointer)
         self.old, self._changed = old, False
         self._sweep(old)
@@ -192,7 +193,8 @@ class SpaceWriter:
         tracks = self.home / f"tracks-{generation}.parquet"
         vectors = self.home / f"vectors-{generation}.f32"
         with _writing(self.home, tracks, vectors):
-            pq.write_table(_table(entries, roots), tracks)
+            with open(tracks, "wb") as file:  # Arrow itself would take a "~" or a ":" in a path for more than a name
+                pq.write_table(_table(entries, roots), file)
             _sync(tracks)
             with open(vectors, "wb") as file:
                 for entry in entries:

@@ -13,6 +13,7 @@ from nearfield.cli.arguments import AsJson, ModelName, SpaceFolder, SpaceModel, 
 from nearfield.errors import SpaceError
 
 if TYPE_CHECKING:
+    from nearfield.catalogue.embed import IndexProgress, IndexResult
     from nearfield.catalogue.encoder import Encoder
     from nearfield.catalogue.space import Space
 
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
 class Index:
     """Embed the sound files of a folder into a space. Run it again, and only what changed is read."""
 
-    folder: Positional[Annotated[Path, arg(help="Folder of music; it is only read.", metavar="FOLDER")]]
+    folder: Positional[
+        Annotated[Path, arg(help="Folder of music, or a manifest (.parquet); only read.", metavar="FOLDER")]
+    ]
     space: SpaceFolder = field(default_factory=default_space)
     model: ModelName = None
     slices: Annotated[
@@ -34,19 +37,10 @@ class Index:
     json: AsJson = False
 
     def run(self) -> int:
-        from nearfield.catalogue.embed import IndexInterrupted, index_folder
+        from nearfield.catalogue.embed import IndexInterrupted
 
         try:
-            with show.progress("tracks") as tell:
-                result = index_folder(
-                    self.folder,
-                    self.space,
-                    self.model,
-                    self.slices,
-                    self.workers,
-                    self.prune,
-                    lambda now: tell(now.done, now.total, now.failed),
-                )
+            result = self._index()
         except IndexInterrupted as stopped:
             kept = stopped.result.n_tracks
             show.say(f"interrupted; {kept} tracks are in the space, the same command goes on from there")
@@ -56,6 +50,20 @@ class Index:
         else:
             show.print_index(result, self.space)
         return 1 if result.failures else 0
+
+    def _index(self) -> IndexResult:
+        from nearfield.catalogue.embed import index_folder, index_manifest
+        from nearfield.data.manifest import read_manifest
+
+        how = (self.space, self.model, self.slices, self.workers, self.prune)
+        with show.progress("tracks") as tell:
+
+            def told(now: IndexProgress) -> None:
+                tell(now.done, now.total, now.failed)
+
+            if self.folder.suffix == ".parquet" and not self.folder.is_dir():
+                return index_manifest(read_manifest(self.folder), *how, told)
+            return index_folder(self.folder, *how, told)
 
 
 @dataclass(frozen=True)
@@ -153,7 +161,7 @@ class Playlist:
         elif self.out is None:
             show.print_neighbours(made.chosen)
         else:
-            print(f"{len(made.tracks)} tracks in {show.readable(self.out)}")
+            show.print_line(f"{len(made.tracks)} tracks in {show.readable(self.out)}")
         return 0
 
 

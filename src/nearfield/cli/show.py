@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from nearfield.errors import Failure
+from nearfield.errors import Failure, NearfieldError
 from nearfield.errors import readable as readable
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def print_outcome(said: Mapping[str, Any], line: str, failures: Sequence[Failure
     if as_json:
         print_json({**said, "failures": [asdict(f) for f in failures]})
         return
-    print(line)
+    print_line(line)
     print_failures(failures, sys.stderr)
 
 
@@ -86,9 +86,9 @@ def print_index(result: IndexResult, space: Path) -> None:
     counts = ("added", "updated", "moved", "removed", "unchanged", "missing")
     said = [f"{getattr(result, name)} {name}" for name in counts if getattr(result, name)]
     what = ", ".join(said) or "nothing new"
-    print(f"{result.n_tracks} tracks in {readable(space)}: {what} ({result.seconds:.1f} s)")
+    print_line(f"{result.n_tracks} tracks in {readable(space)}: {what} ({result.seconds:.1f} s)")
     if result.missing:
-        print(f"{result.missing} files are gone; their tracks are kept (--prune drops them)")
+        print_line(f"{result.missing} files are gone; their tracks are kept (--prune drops them)")
     print_failures(result.failures, sys.stderr)
 
 
@@ -106,9 +106,12 @@ def print_failures(failures: Sequence[Failure], stream: TextIO) -> None:
 
 def print_neighbours(found: Sequence[Neighbour]) -> None:
     """A table on a terminal; elsewhere lines of rank, similarity, name and path, parted by tabs."""
+    if not found:
+        say("no other track of this space fits")
     if not sys.stdout.isatty():
-        for n in found:
-            print(f"{n.rank}\t{n.similarity:.4f}\t{readable(n.track.name)}\t{readable(n.path)}")
+        with printing():
+            for n in found:
+                print(f"{n.rank}\t{n.similarity:.4f}\t{readable(n.track.name)}\t{readable(n.path)}")
         return
     from rich.console import Console
     from rich.table import Table
@@ -125,7 +128,8 @@ def print_neighbours(found: Sequence[Neighbour]) -> None:
         length = "" if seconds is None else f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
         name, path = Text(readable(n.track.name)), Text(readable(os.path.relpath(n.path)))
         table.add_row(str(n.rank), f"{n.similarity:.3f}", name, length, path)
-    Console().print(table)
+    with printing():
+        Console().print(table)
 
 
 def neighbour_json(n: Neighbour) -> dict[str, Any]:
@@ -141,4 +145,24 @@ def track_json(track: Track) -> dict[str, Any]:
 
 
 def print_json(content: Mapping[str, Any]) -> None:
-    print(json.dumps(content, indent=1))
+    print_line(json.dumps(content, indent=1))
+
+
+def print_line(text: str) -> None:
+    with printing():
+        print(text)
+
+
+@contextlib.contextmanager
+def printing() -> Iterator[None]:
+    """Standard output taken to its end; what refuses it (a full disk) is an error as any other."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader has seen enough
+        raise
+    except OSError as error:
+        with open(os.devnull, "w") as nowhere:
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())  # nothing is left to fail at the end
+        cause = f"cannot be written ({error.strerror or error})"
+        raise NearfieldError("standard output", cause, "free space, or send it elsewhere") from error

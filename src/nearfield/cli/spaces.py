@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional, arg, subcommand
 
 from nearfield.cli import show
 from nearfield.cli.arguments import AsJson, SpaceFolder, default_space
+
+if TYPE_CHECKING:
+    from nearfield.catalogue.space import SpaceSummary
 
 
 @dataclass(frozen=True)
@@ -21,7 +25,7 @@ class SpaceInfo:
     json: AsJson = False
 
     def run(self) -> int:
-        from nearfield.catalogue.space import SpaceSummary, summaries
+        from nearfield.catalogue.space import summaries
 
         def as_json(summary: SpaceSummary) -> dict[str, object]:
             plain = asdict(summary)
@@ -30,7 +34,12 @@ class SpaceInfo:
         found = summaries(self.space)
         if self.json:
             show.print_json({"spaces": [as_json(s) for s in found]})
-        for summary in () if self.json else found:
+        with show.printing():
+            self._print(() if self.json else found)
+        return 0 if all(s.meta for s in found) else 2
+
+    def _print(self, found: Sequence[SpaceSummary]) -> None:
+        for summary in found:
             print(f"{summary.id}{' (current)' if summary.current else ''}")
             if summary.meta is None:
                 print(f"  damaged    {summary.problem}")
@@ -42,7 +51,6 @@ class SpaceInfo:
             for root in meta.roots:
                 print(f"  music      {show.readable(root)}")
             show.print_failures(meta.failures, sys.stdout)
-        return 0 if all(s.meta for s in found) else 2
 
 
 @dataclass(frozen=True)
@@ -58,7 +66,7 @@ class SpaceExport:
 
         space = open_space(self.space)
         export_space(space, self.out)
-        print(f"{len(space)} tracks in {show.readable(self.out)}")
+        show.print_line(f"{len(space)} tracks in {show.readable(self.out)}")
         return 0
 
 

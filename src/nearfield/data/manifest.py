@@ -19,6 +19,7 @@ from nearfield.data.track import Track
 from nearfield.errors import ManifestError, readable
 
 FORMAT = 1
+_WRITE_AGAIN = "write it again with 'nearfield corpus scan' or 'nearfield corpus fetch'"
 _SCHEMA = pa.schema(
     [
         pa.field("id", pa.string(), nullable=False),
@@ -83,16 +84,17 @@ def write_manifest(manifest: Manifest, path: Path) -> None:
     root = manifest.root.absolute()
     kept = os.path.relpath(root, path.parent) if root.is_relative_to(path.parent) else os.fspath(root)
     header = json.dumps({"format": FORMAT, "name": manifest.name, "root": kept})
-    path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
     try:
-        pq.write_table(table.replace_schema_metadata({"nearfield": header}), part)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(part, "wb") as file:  # Arrow itself would take a "~" or a ":" in a path for more than a name
+            pq.write_table(table.replace_schema_metadata({"nearfield": header}), file)
         os.replace(part, path)
     except OSError as error:
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
         raise ManifestError(
-            os.fspath(path), f"cannot be written ({error})", "free space or choose another place"
+            readable(path), f"cannot be written ({error.strerror or error})", "free space or choose another place"
         ) from error
 
 
@@ -102,21 +104,26 @@ def read_manifest(path: Path) -> Manifest:
     if not path.is_file():
         raise ManifestError(subject, "no such file", "make one with 'nearfield corpus scan FOLDER'")
     try:
-        table = pq.read_table(path)
-    except (OSError, pa.ArrowException) as error:
-        raise ManifestError(subject, f"not a readable Parquet file ({error})", "write it again") from error
-    header = json.loads((table.schema.metadata or {}).get(b"nearfield", b"{}"))
+        with open(path, "rb") as file:
+            table = pq.read_table(file)
+        names = table.schema.names
+        header = json.loads((table.schema.metadata or {}).get(b"nearfield", b"{}"))
+    except (OSError, pa.ArrowException, ValueError) as error:
+        raise ManifestError(subject, f"not a readable Parquet file ({error})", _WRITE_AGAIN) from error
     if header.get("format") != FORMAT:
         raise ManifestError(
             subject,
             f"manifest format is {header.get('format')}, this version reads {FORMAT}",
-            "write it again with 'nearfield corpus scan' or 'nearfield corpus fetch'",
+            _WRITE_AGAIN,
         )
-    missing = [n for n in _SCHEMA.names if n not in table.schema.names]
+    missing = [n for n in _SCHEMA.names if n not in names]
     if missing:
-        raise ManifestError(subject, f"columns are missing: {', '.join(missing)}", "write it again")
-    root = path.absolute().parent / header["root"]
-    return Manifest(header["name"], root.resolve(), tuple(_track(r) for r in table.to_pylist()))
+        raise ManifestError(subject, f"columns are missing: {', '.join(missing)}", _WRITE_AGAIN)
+    try:
+        root = path.absolute().parent / header["root"]
+        return Manifest(header["name"], root.resolve(), tuple(_track(r) for r in table.to_pylist()))
+    except (KeyError, TypeError, ValueError) as error:
+        raise ManifestError(subject, f"is damaged ({error})", _WRITE_AGAIN) from error
 
 
 def tracks_table(tracks: Sequence[Track]) -> pa.Table:

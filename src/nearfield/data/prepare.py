@@ -122,6 +122,18 @@ class _Reader:
             return track_frames(task.path, self.config)
         except NearfieldError as error:
             return Failure.of(readable(task.path), error)
+        except MemoryError:
+            return Failure(readable(task.path), "memory was short", "use fewer --workers")
+        except Exception as error:  # one file must not stop a corpus, whatever a decoder makes of it
+            cause = " ".join(f"unexpected {type(error).__name__}: {error}".split())
+            return Failure(readable(task.path), cause, "convert it again from its source; please report this")
+
+
+def _patience_s(task: _Task) -> float:
+    try:
+        return pool.patience_s(os.stat(task.path).st_size)
+    except OSError:
+        return pool.patience_s(0)
 
 
 def _frames_of(
@@ -130,8 +142,8 @@ def _frames_of(
     """Results as they come; one track is in each worker's hands, so that memory does not grow with the corpus."""
     tasks = [_Task(t, os.fspath(manifest.locate(t))) for t in tracks]
     count = pool.cores() if workers is None else workers
-    with contextlib.closing(pool.run(_Reader(config), tasks, count)) as answers:
+    with contextlib.closing(pool.run(_Reader(config), tasks, count, _patience_s)) as answers:
         for task, answer in answers:
-            if isinstance(answer, pool.Died):
+            if isinstance(answer, pool.Lost):
                 answer = Failure(readable(task.path), answer.cause, "convert it again from its source, or remove it")
             yield task.track, answer

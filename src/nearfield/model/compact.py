@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from nearfield.model.scaled import RELU_GAMMA, ScaledConv2d
 
 ALPHA = 0.2  # the residual branch's share of variance, as in the NFNet paper
+SKIP_GAIN = 1.0  # a deep network starts its branches at 0; eight blocks need no such care, and learn sooner
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class CompactEncoder(nn.Module):
 
 
 class SlowPath(nn.Module):
-    """Residual stages over (B, 1, M, T); mean and maximum over time for each remaining frequency; one linear layer."""
+    """Residual stages over (B, 1, M, T); mean and deviation over time for each remaining frequency; one linear layer."""
 
     def __init__(self, config: CompactConfig) -> None:
         super().__init__()
@@ -80,7 +81,9 @@ class SlowPath(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         h = self.stem(x.unsqueeze(1).contiguous(memory_format=torch.channels_last))
         h = F.relu(self.blocks(h))
-        pooled = torch.cat([h.mean(dim=3), h.amax(dim=3)], dim=1)  # (B, 2C, M')
+        mean = h.mean(dim=3)
+        deviation = torch.sqrt((h - mean.unsqueeze(3)).square().mean(dim=3) + 1e-4)  # a dead channel has none
+        pooled = torch.cat([mean, deviation], dim=1)  # (B, 2C, M')
         out: Tensor = self.out(pooled.flatten(1))
         return out
 
@@ -97,7 +100,7 @@ class Block(nn.Module):
         self.mix = ScaledConv2d(inner, inner, (3, 3), (stride, stride))
         self.expand = ScaledConv2d(inner, width, (1, 1))
         self.shortcut = ScaledConv2d(before, width, (1, 1)) if before != width else None
-        self.skip_gain = nn.Parameter(torch.zeros(()))
+        self.skip_gain = nn.Parameter(torch.full((), SKIP_GAIN))
 
     def forward(self, x: Tensor) -> Tensor:
         h = F.relu(x)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -32,7 +33,14 @@ class EmbedderConfig:
 
 
 class Embedder(nn.Module):
-    """Raw log-mel slices (B, M, T) -> embeddings (B, D); `project` goes on to the space of the loss."""
+    """Raw log-mel slices (B, M, T) -> embeddings (B, D); `project` goes on to the space of the loss.
+
+    The embedding is the encoder's output, centred and whitened by a linear map that is fitted once, when training ends
+    (train/whiten.py); until then the map changes nothing.
+    """
+
+    centre: Tensor
+    whitener: Tensor
 
     def __init__(self, config: EmbedderConfig) -> None:
         super().__init__()
@@ -40,18 +48,28 @@ class Embedder(nn.Module):
             raise ValueError(f"encoder takes {config.encoder.n_mels} mels, the front end gives {config.mel.n_mels}")
         self.config = config
         self.encoder = CompactEncoder(config.encoder)
-        widths = (config.encoder.dimensions, *config.projector.hidden)
+        D = config.encoder.dimensions
+        self.register_buffer("centre", torch.zeros(D))
+        self.register_buffer("whitener", torch.eye(D))
         layers: list[nn.Module] = []
+        widths = (D, *config.projector.hidden)
         for before, after in pairwise(widths):
             layers += [nn.Linear(before, after), nn.ReLU()]
         self.projector = nn.Sequential(*layers, nn.Linear(widths[-1], config.projector.dimensions))
 
-    def forward(self, log_mel: Tensor) -> Tensor:
+    def encode(self, log_mel: Tensor) -> Tensor:
+        """(B, M, T) -> the encoder's own output (B, D), before whitening."""
         out: Tensor = self.encoder(standardise(log_mel))
         return out
 
+    def forward(self, log_mel: Tensor) -> Tensor:
+        encoded = self.encode(log_mel)
+        with torch.autocast(encoded.device.type, enabled=False):  # small directions are made large: 8 bits are too few
+            return (encoded.float() - self.centre) @ self.whitener
+
     def project(self, log_mel: Tensor) -> Tensor:
-        out: Tensor = self.projector(F.relu(self(log_mel)))
+        """(B, M, T) -> (B, projector dimensions)."""
+        out: Tensor = self.projector(F.relu(self.encode(log_mel)))
         return out
 
 

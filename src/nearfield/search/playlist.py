@@ -76,7 +76,7 @@ def write_m3u8(tracks: Sequence[Track], path: Path, *, absolute: bool = False) -
             f"#EXTINF:{seconds},{readable(track.name)}",
             entry(track.path, None if absolute else path.parent),
         ]
-    part = path.with_name(path.name + ".part")
+    part = Path(f"{path}.part")
     try:
         part.write_bytes("".join(line + "\n" for line in lines).encode())
         os.replace(part, path)
@@ -84,7 +84,8 @@ def write_m3u8(tracks: Sequence[Track], path: Path, *, absolute: bool = False) -
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
         cause = f"cannot be written ({error.strerror or error})"
-        raise SpaceError(readable(path), cause, "free space, or choose another place with -o") from error
+        remedy = "make its folder first" if isinstance(error, FileNotFoundError) else "free space"
+        raise SpaceError(readable(path), cause, f"{remedy}, or choose another place with -o") from error
 
 
 def entry(track_path: str, folder: Path | None) -> str:

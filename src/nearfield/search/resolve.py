@@ -35,7 +35,9 @@ def find(tracks: Sequence[Track], query: str) -> int | None:
     for test in tests:
         if fits := [i for i, t in enumerate(tracks) if query and test(t)]:
             return _only(tracks, fits, query)
-    raise SpaceError(readable(query), "no such file, and no track of this space is called so", _guess(tracks, wanted))
+    raise SpaceError(
+        readable(query) or "''", "no such file, and no track of this space is called so", _guess(tracks, wanted)
+    )
 
 
 def _only(tracks: Sequence[Track], fits: list[int], query: str) -> int:

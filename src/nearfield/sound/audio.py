@@ -25,12 +25,16 @@ from nearfield.errors import AudioError, readable
 Samples = npt.NDArray[np.float32]
 
 RATE_HZ = 16_000
+LOUDEST = 1e10  # times full scale: above samples kept as 32-bit numbers, below what overflows a log-mel
+_RATES_HZ = (1000, 1_000_000)
 _BLOCK_S = 20.0
+_BLOCK_VALUES = 1 << 23  # 32 MiB, for many channels at a high rate
+_UNKNOWN_FRAMES = 1 << 62  # what libsndfile says of a FLAC that does not tell its length is more
 _MARGIN_S = 0.06  # read on both sides of an excerpt, so that the resampling filter has settled where it begins
 # soundfile seeks after every read, and after a seek the first MP3 frames lack the bits that earlier frames held for them
 # (5 frames measured): they are read along with each block and thrown away
 _MP3_LEAD_FRAMES = 12 * 1152
-_RESET_REMEDY = "convert the file again from its source, or remove it"
+_REMEDY = "convert the file again from its source, or remove it"
 
 
 @dataclass(frozen=True)
@@ -108,6 +112,13 @@ def resample(samples: npt.ArrayLike, rate_hz: float, to_hz: float = RATE_HZ) -> 
     return cast(Samples, soxr.resample(np.ascontiguousarray(mono), rate_hz, to_hz, quality="HQ"))
 
 
+def count_unsound(samples: Samples) -> int:
+    """How many of them, whatever their shape, are NaN, infinite or beyond all measure."""
+    if samples.size == 0 or max(samples.max(), -samples.min()) <= LOUDEST:  # NaN goes through both
+        return 0
+    return int((~(np.abs(samples) <= LOUDEST)).sum())
+
+
 def _excerpt(path: str | Path, source: _Source, rate_hz: int, start_s: float, duration_s: float | None) -> Samples:
     native = source.info.rate_hz
     lead_s = min(start_s, math.ceil(_MARGIN_S * native) / native)
@@ -120,10 +131,10 @@ def _excerpt(path: str | Path, source: _Source, rate_hz: int, start_s: float, du
 
 
 def _mono(path: str | Path, block: Samples) -> Samples:
+    if bad := count_unsound(block):
+        cause = f"{bad} samples are NaN or infinite, or above {LOUDEST:g} times full scale"
+        raise AudioError(readable(path), cause, _REMEDY)
     mono = block[:, 0] if block.shape[1] == 1 else block @ np.full(block.shape[1], 1 / block.shape[1], np.float32)
-    if not np.isfinite(mono.sum(dtype=np.float64)):  # one pass; a sum is finite only when every sample is
-        bad = int((~np.isfinite(block)).sum())
-        raise AudioError(readable(path), f"{bad} samples are NaN or infinite", _RESET_REMEDY)
     return np.ascontiguousarray(mono)
 
 
@@ -145,34 +156,66 @@ def _open(path: str | Path) -> _Source:
 
 def _open_soundfile(path: str | Path) -> _Source:
     handle = soundfile.SoundFile(os.fsencode(path))
-    if handle.samplerate < 1000 or handle.channels < 1 or handle.frames <= 0:
+    if not _RATES_HZ[0] <= handle.samplerate <= _RATES_HZ[1] or handle.channels < 1 or handle.frames <= 0:
         cause = f"the header says {handle.frames} frames at {handle.samplerate} Hz in {handle.channels} channels"
         handle.close()
-        raise AudioError(readable(path), cause, _RESET_REMEDY)
-    duration_s = handle.frames / handle.samplerate
-    info = AudioInfo(duration_s, int(handle.samplerate), int(handle.channels), f"{handle.format}/{handle.subtype}")
+        raise AudioError(readable(path), cause, _REMEDY)
+    n_frames = handle.frames
+    size = max(1, min(int(_BLOCK_S * handle.samplerate), _BLOCK_VALUES // handle.channels))
+    if n_frames >= _UNKNOWN_FRAMES:
+        handle.close()
+        n_frames, handle = _counted(path, size), _Sequential(os.fsencode(path))
+    rate_hz, codec = int(handle.samplerate), f"{handle.format}/{handle.subtype}"
+    info = AudioInfo(n_frames / rate_hz, rate_hz, int(handle.channels), codec)
 
     lead = _MP3_LEAD_FRAMES if handle.format == "MP3" else 0
 
-    def blocks(start_s: float, duration_s: float | None) -> Iterator[Samples]:
-        size = int(_BLOCK_S * info.rate_hz)
+    def go_to(frame: int) -> None:
+        """Seek; or read up to there, where the file refuses."""
+        nonlocal handle
+        if handle.tell() == frame:
+            return
         try:
-            at = min(round(start_s * info.rate_hz), handle.frames)
-            left = math.inf if duration_s is None else math.ceil(duration_s * info.rate_hz)
+            handle.seek(frame)
+        except soundfile.LibsndfileError:
+            handle.close()
+            handle = _Sequential(os.fsencode(path))
+            while (before := frame - handle.tell()) > 0 and len(handle.read(min(size, before))):
+                pass
+
+    def blocks(start_s: float, duration_s: float | None) -> Iterator[Samples]:
+        try:
+            at = min(round(start_s * rate_hz), n_frames)
+            left = math.inf if duration_s is None else math.ceil(duration_s * rate_hz)
             while left > 0:
                 settle = min(at, lead)
-                if handle.tell() != at - settle:
-                    handle.seek(at - settle)
+                go_to(at - settle)
                 block = handle.read(settle + int(min(size, left)), dtype="float32", always_2d=True)[settle:]
                 if not len(block):
                     return
                 at += len(block)
                 left -= len(block)
                 yield block
-        except (soundfile.LibsndfileError, RuntimeError) as error:
-            raise AudioError(readable(path), f"decoding failed ({error})", _RESET_REMEDY) from error
+        except (soundfile.LibsndfileError, RuntimeError, ValueError) as error:  # soundfile miscounts in broken files
+            raise AudioError(readable(path), f"decoding failed ({error})", _REMEDY) from error
 
-    return _Source(info, blocks, handle.close)
+    return _Source(info, blocks, lambda: handle.close())
+
+
+class _Sequential(soundfile.SoundFile):  # type: ignore[misc]
+    """Read from front to end, without the seek that soundfile does after every read."""
+
+    def seekable(self) -> bool:
+        return False
+
+
+def _counted(path: str | Path, size: int) -> int:
+    """Frames that can be decoded, where the header does not say."""
+    try:
+        with _Sequential(os.fsencode(path)) as file:
+            return sum(iter(lambda: len(file.read(size, dtype="float32")), 0))
+    except (soundfile.LibsndfileError, RuntimeError) as error:
+        raise AudioError(readable(path), f"decoding failed ({error})", _REMEDY) from error
 
 
 def _open_av(path: str | Path, first_error: Exception) -> _Source:
@@ -192,7 +235,7 @@ def _open_av(path: str | Path, first_error: Exception) -> _Source:
         container = av.open(os.fsencode(path).decode("utf-8", "surrogateescape"), metadata_errors="ignore")
     except (av.FFmpegError, OSError, ValueError, UnicodeError) as error:
         raise AudioError(
-            readable(path), "not a sound file that can be read", "check that it is a sound file"
+            readable(path), "not a sound file that can be read", "convert it again from its source, or remove it"
         ) from error
     if not container.streams.audio:
         container.close()
@@ -204,16 +247,17 @@ def _open_av(path: str | Path, first_error: Exception) -> _Source:
         duration_s = float(track.duration * track.time_base)
     else:
         duration_s = (container.duration or 0) / 1e6
-    if rate_hz < 1000 or channels < 1 or duration_s <= 0:
+    if not _RATES_HZ[0] <= rate_hz <= _RATES_HZ[1] or channels < 1 or duration_s <= 0:
         container.close()
-        raise AudioError(readable(path), f"the header says {duration_s:.3f} s at {rate_hz} Hz", _RESET_REMEDY)
+        raise AudioError(readable(path), f"the header says {duration_s:.3f} s at {rate_hz} Hz", _REMEDY)
     info = AudioInfo(duration_s, rate_hz, channels, str(track.codec_context.name))
 
     def blocks(start_s: float, duration_s: float | None) -> Iterator[Samples]:
         try:
             yield from _av_blocks(av, container, track, info, start_s, duration_s)
         except (av.FFmpegError, ValueError) as error:
-            raise AudioError(readable(path), f"decoding failed ({error})", _RESET_REMEDY) from error
+            reason = getattr(error, "strerror", None) or error  # without FFmpeg's log
+            raise AudioError(readable(path), f"decoding failed ({reason})", _REMEDY) from error
 
     return _Source(info, blocks, container.close)
 

@@ -46,22 +46,36 @@ def _cut(frames: Frames, slices: int, slice_frames: int) -> npt.NDArray[np.float
     return np.stack(halves)
 
 
-def embed_halves(halves: npt.NDArray[np.float16], embed: SliceEmbedding, batch: int = 128) -> Vectors:
-    """(N, 2, S, M, T) -> (N, 2, D): the mean of a half's unit slice vectors."""
+def pooled_halves(halves: npt.NDArray[np.float16], embed: SliceEmbedding, batch: int = 128) -> Vectors:
+    """(N, 2, S, M, T) -> (N, 2, D): the plain mean over a half's slices, for features whose length carries meaning."""
     N, two, S = halves.shape[:3]
     flat = halves.reshape(N * two * S, *halves.shape[3:])
     parts = [embed(flat[i : i + batch].astype(np.float32)) for i in range(0, len(flat), batch)]
-    return np.asarray(unit(np.concatenate(parts)).reshape(N, two, S, -1).mean(axis=2))
+    return np.asarray(np.concatenate(parts).reshape(N, two, S, -1).mean(axis=2))
+
+
+def embed_halves(halves: npt.NDArray[np.float16], embed: SliceEmbedding, batch: int = 128) -> Vectors:
+    """(N, 2, S, M, T) -> (N, 2, D): the mean of a half's unit slice vectors, as a SPACE pools them."""
+    return pooled_halves(halves, lambda log_mels: unit(embed(log_mels)), batch)
+
+
+def half_recalls(vectors: Vectors, k: int, groups: Sequence[str] | None = None) -> npt.NDArray[np.float64]:
+    """(N, 2, D) half vectors -> for each track the share of its two questions answered within rank k.
+
+    With `groups` only halves of the same group are candidates, and tracks alone in their group are left out.
+    """
+    ranks = half_ranks(vectors[:, 0], vectors[:, 1], groups)
+    if groups is not None:
+        counts = Counter(groups)
+        ranks = ranks[[counts[g] > 1 for g in groups]]
+    return np.asarray((ranks <= k).mean(axis=1))
 
 
 def judge_halves(vectors: Vectors, packages: Sequence[str], rng: np.random.Generator) -> HalvesResult:
-    """Recall from (N, 2, D) half vectors. The `within` figures are over tracks whose package has at least two tracks."""
-    ranks = half_ranks(vectors[:, 0], vectors[:, 1])
-    within = half_ranks(vectors[:, 0], vectors[:, 1], packages)
-    counts = Counter(packages)
-    shared = np.array([counts[p] > 1 for p in packages])
-
-    def recall(r: npt.NDArray[np.int64], k: int) -> Estimate:
-        return bootstrap_mean((r <= k).mean(axis=1), rng)
-
-    return HalvesResult(recall(ranks, 1), recall(ranks, 10), recall(within[shared], 1), recall(within[shared], 10))
+    """Recall from (N, 2, D) half vectors."""
+    return HalvesResult(
+        bootstrap_mean(half_recalls(vectors, 1), rng),
+        bootstrap_mean(half_recalls(vectors, 10), rng),
+        bootstrap_mean(half_recalls(vectors, 1, packages), rng),
+        bootstrap_mean(half_recalls(vectors, 10, packages), rng),
+    )

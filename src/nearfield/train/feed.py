@@ -10,7 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nearfield.augment.equalise import Equalise, equalise
 from nearfield.augment.mix import Mix, mix
+from nearfield.augment.pitch_shift import PitchShift, pitch_shift
 from nearfield.augment.time_stretch import TimeStretch, time_stretch
 from nearfield.data.pairs import PairStream
 
@@ -20,6 +22,8 @@ class Augment:
     """What is changed in the views, in this order; None leaves a step out."""
 
     time_stretch: TimeStretch | None = None
+    pitch_shift: PitchShift | None = None
+    equalise: Equalise | None = None
     mix: Mix | None = None
 
     def source_frames(self, slice_frames: int) -> int:
@@ -50,6 +54,12 @@ def views(source: Tensor, augment: Augment, slice_frames: int, seed: int, step: 
     if augment.time_stretch is not None:
         ratios = augment.time_stretch.draw(B, np.random.default_rng([seed, 3, step]))
         log_mel = time_stretch(log_mel, ratios.flatten().to(source.device), slice_frames)
+    if augment.pitch_shift is not None:
+        semitones = augment.pitch_shift.draw(B, np.random.default_rng([seed, 5, step]))
+        log_mel = pitch_shift(log_mel, semitones.to(source.device))
+    if augment.equalise is not None:
+        gain_db = augment.equalise.draw(B, np.random.default_rng([seed, 6, step]))
+        log_mel = equalise(log_mel, gain_db.to(source.device))
     if augment.mix is not None:
         share, behind = augment.mix.draw(B, np.random.default_rng([seed, 4, step]))
         log_mel = mix(log_mel, share.to(source.device), behind.to(source.device))

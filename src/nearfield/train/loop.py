@@ -28,7 +28,8 @@ from nearfield.model.ntxent import nt_xent
 from nearfield.train.feed import Augment, batches, views
 from nearfield.train.memory import keep_freed_memory
 from nearfield.train.schedule import learning_rate
-from nearfield.train.watch import Watch, Watched
+from nearfield.train.watch import Watch, Watched, slice_embedding
+from nearfield.train.whiten import fit_whitening
 
 
 @dataclass(frozen=True)
@@ -134,6 +135,9 @@ def train(
             optimiser.step()
 
             now, done = time.monotonic(), step + 1
+            if done == config.steps:
+                encode = slice_embedding(embedder, whitened=False, bf16=False)
+                fit_whitening(embedder, encode, store, sides.train)
             pace = (now - begun) / (done - first_step)
             watched = None
             if watch is not None and (now - looked > config.watch_every_s or done == config.steps):

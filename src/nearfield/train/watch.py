@@ -57,13 +57,14 @@ class Watch:
         )
 
 
-def slice_embedding(embedder: Embedder) -> SliceEmbedding:
-    """The embedder as a function of numpy slices (S, M, T) -> (S, D), without gradients."""
+def slice_embedding(embedder: Embedder, whitened: bool = True, bf16: bool = True) -> SliceEmbedding:
+    """The embedder (or its encoder alone) as a function of numpy slices (S, M, T) -> (S, D), without gradients."""
     device = next(embedder.parameters()).device
+    forward = embedder.forward if whitened else embedder.encode
 
     def embed(log_mels: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        with torch.no_grad(), torch.autocast(device.type, torch.bfloat16):
-            out = embedder(torch.from_numpy(log_mels).to(device))
+        with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+            out = forward(torch.from_numpy(log_mels).to(device))
         return np.asarray(out.float().cpu().numpy())
 
     return embed

@@ -1,0 +1,113 @@
+"""Same-track retrieval on held-out tracks: the trained model beside an untrained one and two hand-made embeddings.
+
+    python studies/first/halves.py GAMES_STORE [--model MODEL.onnx] [--seed 0]
+
+Each held-out track is cut into halves, of each 8 evenly spaced slices; every method sees the same slices. A half asks for
+its other half among all other halves, then among those of the same package only. Intervals are bootstrapped over tracks;
+the differences are paired by track. Writes the section "halves" of results/river.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "bench"))
+from common import write_section
+
+from nearfield import load_model
+from nearfield.data.melstore import MelStore
+from nearfield.data.split import split_tracks
+from nearfield.model.embedder import Embedder, EmbedderConfig
+from nearfield.study.halves import cut_halves, embed_halves, half_recalls, pooled_halves
+from nearfield.study.handmade import mean_log_mel, mfcc_statistics, standardised
+from nearfield.study.metrics import Vectors, bootstrap_mean
+from nearfield.train.watch import slice_embedding
+from nearfield.train.whiten import fit_whitening
+
+GOAL = "the trained model beats all three with intervals apart"
+TRAINED = "trained"
+MUST_BEAT = ("untrained, same encoder", "MFCC mean and deviation", "mean log-mel")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("store", type=Path)
+    parser.add_argument("--model", default=None)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+
+    store = MelStore(options.store)
+    sides = split_tracks(store.tracks)
+    numbers = [n for n in sides.held_out if store.entries[n].frames >= 600]
+    packages = [store.tracks[n].package for n in numbers]
+    halves = cut_halves(store, numbers)
+    spaces = {TRAINED: embed_halves(halves, load_model(options.model).embed_slices)}
+    spaces |= baselines(halves, options.seed)
+    spaces["untrained, whitened on training tracks"] = whitened(halves, store, sides.train, options.seed)
+    content = judged(spaces, packages, options.seed) | {"seed": options.seed, "n_tracks": len(numbers), "goal": GOAL}
+    write_section("halves", content)
+    for row in content["rows"]:
+        print(f"{row['method']:40s} {named(row)} {row['value']:.3f} [{row['low']:.3f}, {row['high']:.3f}]")
+    for row in content["paired"]:
+        difference = f"{row['difference']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}]"
+        print(f"{row['method']} - {row['against']:40s} {named(row)} {difference}")
+    print("goal met" if content["met"] else "goal missed")
+    return 0
+
+
+def named(row: Mapping[str, object]) -> str:
+    return f"{row['candidates']:13s} {row['metric']:10s}"
+
+
+def baselines(halves: np.ndarray, seed: int) -> dict[str, Vectors]:
+    """(N, 2, D) half vectors of the three methods that training must beat."""
+    return {
+        "untrained, same encoder": embed_halves(halves, slice_embedding(fresh(seed), bf16=False)),
+        "MFCC mean and deviation": standardised(pooled_halves(halves, mfcc_statistics)),
+        "mean log-mel": pooled_halves(halves, mean_log_mel),
+    }
+
+
+def whitened(halves: np.ndarray, store: MelStore, train: Sequence[int], seed: int) -> Vectors:
+    """The untrained encoder with the closed-form map that training ends with."""
+    embedder = fresh(seed)
+    fit_whitening(embedder, slice_embedding(embedder, whitened=False, bf16=False), store, train)
+    return embed_halves(halves, slice_embedding(embedder, bf16=False))
+
+
+def fresh(seed: int) -> Embedder:
+    torch.manual_seed(seed)
+    return Embedder(EmbedderConfig()).eval()
+
+
+def judged(spaces: Mapping[str, Vectors], packages: list[str], seed: int) -> dict[str, object]:
+    """Rows with intervals, paired differences, and whether the goal is met."""
+    rows, paired, recalls = [], [], {}
+    for method, vectors in spaces.items():
+        for candidates, groups in (("all", None), ("same package", packages)):
+            for k in (1, 10):
+                each = half_recalls(vectors, k, groups)
+                recalls[method, candidates, k] = each
+                estimate = bootstrap_mean(each, np.random.default_rng(seed))
+                rows.append({"method": method, "candidates": candidates, "metric": f"recall@{k}"} | estimate.as_dict())
+    for method in spaces:
+        for candidates in ("all", "same package") if method != TRAINED else ():
+            for k in (1, 10):
+                gain = recalls[TRAINED, candidates, k] - recalls[method, candidates, k]
+                estimate = bootstrap_mean(gain, np.random.default_rng(seed)).as_dict()
+                estimate["difference"] = estimate.pop("value")
+                against = {"method": TRAINED, "against": method, "candidates": candidates, "metric": f"recall@{k}"}
+                paired.append(against | estimate)
+    first = {row["method"]: row for row in rows if row["candidates"] == "all" and row["metric"] == "recall@1"}
+    met = all(first[TRAINED]["low"] > first[m]["high"] for m in MUST_BEAT)
+    return {"rows": rows, "paired": paired, "met": met}
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
