@@ -111,7 +111,7 @@ def run(
             moment = time.monotonic()
             passed_s, looked = min(moment - looked, 2 * _LOOK_S), moment  # less where all was stopped with Ctrl-Z
             for worker in list(crew.values()):
-                worker.held_s += passed_s
+                worker.held_s += passed_s if worker.ready else 0.0
                 if limit_s is not None and worker.held_s > (limit := limit_s(worker.task)):
                     yield from _give_up(crew, worker, work, left, limit)
     finally:

@@ -89,7 +89,7 @@ class StoreWriter:
             self._shard.close()
             self._shard_number += 1
             self._shard = _shard(self.path, self._shard_number).open("ab")
-        data = np.ascontiguousarray(frames, dtype="<f2").reshape(-1).view(np.uint8)  # no copy: an hour has 69 MB
+        data = np.ascontiguousarray(frames, dtype="<f2").reshape(-1).view(np.uint8).data  # no copy: an hour has 69 MB
         entry = Entry(
             track.id, track.content_hash, self._shard_number, self._shard.tell(), len(frames), zlib.crc32(data)
         )

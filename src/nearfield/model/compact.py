@@ -79,7 +79,8 @@ class SlowPath(nn.Module):
         self.out = nn.Linear(2 * height * widths[-1], config.slow_dimensions)
 
     def forward(self, x: Tensor) -> Tensor:
-        h = self.stem(x.unsqueeze(1).contiguous(memory_format=torch.channels_last))
+        # with one channel the memory format is ambiguous, and a wrong guess halves the speed of all that follows
+        h = self.stem(x.unsqueeze(1)).contiguous(memory_format=torch.channels_last)
         h = F.relu(self.blocks(h))
         mean = h.mean(dim=3)
         deviation = torch.sqrt((h - mean.unsqueeze(3)).square().mean(dim=3) + 1e-4)  # a dead channel has none
