@@ -43,8 +43,9 @@ def batches(stream: PairStream, first_step: int, steps: int) -> Iterator[Tensor]
 
 
 def _source(stream: PairStream, step: int) -> Tensor:
-    frames = torch.from_numpy(stream.batch(step).frames)
-    return frames.flatten(0, 1).float()
+    frames = stream.batch(step).frames
+    # converted by numpy: a torch operation in this thread would start a second crew of workers, to fight for the cores
+    return torch.from_numpy(frames.reshape(-1, *frames.shape[2:]).astype(np.float32))
 
 
 def views(source: Tensor, augment: Augment, slice_frames: int, seed: int, step: int) -> Tensor:
