@@ -47,3 +47,9 @@ def test_the_weights_are_shipped_with_a_card() -> None:
     weights = Path(nearfield.__file__).parent / "weights"
     assert list(weights.glob("*.onnx")), "no model in src/nearfield/weights"
     assert list(weights.glob("*.md")), "no model card beside it"
+
+
+def test_the_model_card_agrees_with_the_model_and_the_results() -> None:
+    script = REPO / "scripts" / "make_card.py"
+    done = subprocess.run([sys.executable, script, "--check"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
