@@ -46,9 +46,9 @@ def card() -> str:
             "",
             f"- Music: the soundtracks of free games, {len(tracks)} tracks ({hours:.1f} h) of the `games` corpus. A tenth of the",
             "  artists chose between settings and was not trained on; 119 further tracks were held out for the figures below.",
-            f"- Command: `{origin['command']}`, commit {origin['commit']}, {origin['date']}, corpus hash `{origin['corpus_hash']}`,",
-            f"  seed {origin['train']['seed']}, {origin['step']} steps of {origin['train']['batch_pairs']} pairs, torch "
-            f"{origin['torch']}.",
+            f"- Command: `{origin['command']}`, commit {origin['commit']}, {origin['date']},",
+            f"  corpus hash `{origin['corpus_hash']}`, seed {origin['train']['seed']},",
+            f"  {origin['step']} steps of {origin['train']['batch_pairs']} pairs, torch {origin['torch']}.",
             f"- Settings: `{json.dumps(origin['train']['augment'])}`,",
             f"  learning rate {origin['train']['learning_rate']}, temperature {origin['train']['temperature']}.",
             "",

@@ -225,7 +225,7 @@ def halves(part: Json) -> Iterator[str]:
     heads = [f"{metric}, {candidates}" for metric, candidates in columns]
     yield from table(("method", *heads), [(m, *(row.get(c, "") for c in columns)) for m, row in cells.items()])
     if part["paired"]:
-        yield from ("", "Differences on the same tracks:", "")
+        yield from ("", "Differences on the same tracks, with intervals of their own:", "")
         rows = [
             (
                 p["method"],
@@ -234,15 +234,17 @@ def halves(part: Json) -> Iterator[str]:
                 p["metric"],
                 number(p["difference"]),
                 span(p["low"], p["high"]),
+                "yes" if p.get("apart") else "no",
             )
             for p in part["paired"]
         ]
-        yield from table(("method", "against", "candidates", "metric", "difference", "interval"), rows)
+        heads = ("method", "against", "candidates", "metric", "difference", "interval", "the two intervals are apart")
+        yield from table(heads, rows)
     yield from ("", f"{part['n_tracks']} tracks. Goal: {part['goal']}: {verdict(part['met'])}.")
 
 
 def training(part: Json) -> Iterator[str]:
-    """Losses beside what was measured on held-out tracks, at a dozen steps of the run at most."""
+    """Losses beside what was measured on validation tracks, at a dozen steps of the run at most."""
     measured = {point[0]: point[1:] for point in part["validation"]}
     steps = thinned(sorted(measured) or [point[0] for point in part["curve"]])
     rows = []
@@ -250,7 +252,16 @@ def training(part: Json) -> Iterator[str]:
         before = [loss for at, loss in part["curve"] if at <= step]
         rows.append([str(step), number(before[-1]) if before else "", *map(number, measured.get(step, (None,) * 3))])
     yield from table(("step", "loss", "recall@1", "recall@1 in the package", "moved by stretching"), rows)
-    yield from ("", f"{part['steps']} steps in {number(part['seconds'] / 60)} minutes.")
+    yield from (
+        "",
+        f"{part['steps']} steps in {number(part['seconds'] / 60)} minutes. The loss is the mean since the line before.",
+    )
+    if seen := part.get("whitened"):
+        recall, within, moved = map(number, seen)
+        yield from (
+            "",
+            f"Whitened, as exported: recall@1 {recall}, in the package {within}, moved by stretching {moved}.",
+        )
 
 
 def thinned(steps: Sequence[int]) -> list[int]:

@@ -31,6 +31,7 @@ def test_round_trip_of_the_deepest_configuration() -> None:
         ({"augment": {"time_stretch": {"min_ratio": -1.0}}}, "augment.time_stretch: tempo_ratio range"),
         ({"temperature": 0}, "temperature must be above 0"),
         ({"augment": {"mix": 3}}, "augment.mix = 3 is not a Mix"),
+        ({"model": {"encoder": {"n_mels": 80}}}, "model: encoder takes 80 mels"),
     ],
 )
 def test_what_is_wrong_is_named(values: dict[str, object], words: str) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from dataclasses import dataclass
+
+_TURNS = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 
 
 class NearfieldError(Exception):
@@ -61,6 +64,11 @@ class Failure:
 
 
 def readable(path: str | os.PathLike[str]) -> str:
-    """The path as printable UTF-8: undecodable bytes and control characters become backslash escapes."""
+    """The path on one line of UTF-8: undecodable bytes, control characters and line breaks become backslash escapes."""
     text = os.fsencode(path).decode("utf-8", "backslashreplace")
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+    return "".join(c.encode("unicode_escape").decode("ascii") if breaks_a_line(c) else c for c in text)
+
+
+def breaks_a_line(character: str) -> bool:
+    """Control characters, line and paragraph separators, and what turns the direction of writing."""
+    return unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") or character in _TURNS

@@ -96,6 +96,8 @@ def run(
     `work`, tasks and answers are pickled. `limit_s`: how long a task may take. With `workers` 0 all happens in this
     process, without the protection. Raises PoolError when workers cannot start, RuntimeError when `work` raises.
     """
+    if workers < 0:
+        raise PoolError("workers", f"{workers} processes", "give 0 (all in this process) or more")
     if workers == 0:
         yield from ((task, work(task)) for task in tasks)
         return

@@ -1,38 +1,50 @@
-"""Put a run's curve into results/river.json (section "training") and draw it.
+"""Put a run's curve into results/river.json (section "training").
 
-    python studies/first/curve.py runs/compact
+    python studies/first/curve.py runs/compact games.store
+
+What was seen of the validation tracks is of the raw encoder output; `whitened` is the same of the model as exported.
 """
 
 from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "bench"))
-from common import write_section  # noqa: E402
+import torch
 
-from nearfield.model.checkpoint import load_checkpoint  # noqa: E402
+sys.path.insert(0, str(Path(__file__).parents[2] / "bench"))
+from common import write_section
+
+from nearfield.data.melstore import MelStore
+from nearfield.data.split import split_tracks
+from nearfield.model.checkpoint import load_checkpoint
+from nearfield.train.watch import Watch
 
 POINTS = 20
 
 
 def main() -> int:
-    out = Path(sys.argv[1])
+    out, store = Path(sys.argv[1]), MelStore(Path(sys.argv[2]))
     lines = {}
     for text in (out / "metrics.jsonl").read_text().splitlines():
         line = json.loads(text)
         lines[line["step"]] = line  # a step repeated after an interruption counts once
     steps = [lines[n] for n in sorted(lines)]
-    origin = load_checkpoint(out / "last.safetensors").provenance
     size = max(1, len(steps) // POINTS)
     blocks = [steps[n : n + size] for n in range(0, len(steps), size)]
-    curve = [[b[-1]["step"] + 1, round(sum(s["loss"] for s in b) / len(b), 4)] for b in blocks]
-    looked = [
-        [s["step"] + 1, *(round(s[k], 4) for k in ("recall_at_1", "within_recall_at_1", "stretch_shift"))]
-        for s in steps
-        if "recall_at_1" in s
-    ]
+
+    found = load_checkpoint(out / "last.safetensors")
+    origin, embedder = found.provenance, found.embedder
+    frames = embedder.config.encoder.slice_frames
+    watch = Watch(store, split_tracks(store.tracks).validation, frames, origin["train"]["seed"])
+    whitened = numbers(asdict(watch.look(embedder)))
+    embedder.centre.zero_()
+    embedder.whitener.copy_(torch.eye(len(embedder.centre)))
+    looked = [[s["step"] + 1, *numbers(s)] for s in steps[:-1] if "recall_at_1" in s]
+    looked.append([steps[-1]["step"] + 1, *numbers(asdict(watch.look(embedder)))])
     content = {
         "command": origin["command"],
         "commit": origin["commit"],
@@ -41,13 +53,17 @@ def main() -> int:
         "machine": origin["machine"],
         "seconds": steps[-1]["seconds"],
         "steps": origin["step"],
-        "curve": curve,
+        "curve": [[b[-1]["step"] + 1, round(sum(s["loss"] for s in b) / len(b), 4)] for b in blocks],
         "validation": looked,
+        "whitened": whitened,
     }
     write_section("training", content)
-    for row in curve:
-        print(f"step {row[0]:5d}  loss {row[1]:.3f}")
+    print(json.dumps(content, indent=1))
     return 0
+
+
+def numbers(seen: Mapping[str, float]) -> list[float]:
+    return [round(seen[k], 4) for k in ("recall_at_1", "within_recall_at_1", "stretch_shift")]
 
 
 if __name__ == "__main__":

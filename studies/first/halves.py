@@ -30,9 +30,9 @@ from nearfield.study.metrics import Vectors, bootstrap_mean
 from nearfield.train.watch import slice_embedding
 from nearfield.train.whiten import fit_whitening
 
-GOAL = "the trained model beats all three with intervals apart"
+GOAL = "at recall@1, among all and within the package, the trained model beats all three with intervals apart"
 TRAINED = "trained"
-MUST_BEAT = ("untrained, same encoder", "MFCC mean and deviation", "mean log-mel")
+MUST_BEAT = ("untrained, same encoder", "MFCC mean and deviation", "mean log-mel", "mean log-mel, standardised")
 
 
 def main() -> int:
@@ -55,7 +55,9 @@ def main() -> int:
     for row in content["rows"]:
         print(f"{row['method']:40s} {named(row)} {row['value']:.3f} [{row['low']:.3f}, {row['high']:.3f}]")
     for row in content["paired"]:
-        difference = f"{row['difference']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}]"
+        difference = (
+            f"{row['difference']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}] {'apart' if row['apart'] else ''}"
+        )
         print(f"{row['method']} - {row['against']:40s} {named(row)} {difference}")
     print("goal met" if content["met"] else "goal missed")
     return 0
@@ -71,6 +73,7 @@ def baselines(halves: np.ndarray, seed: int) -> dict[str, Vectors]:
         "untrained, same encoder": embed_halves(halves, slice_embedding(fresh(seed), bf16=False)),
         "MFCC mean and deviation": standardised(pooled_halves(halves, mfcc_statistics)),
         "mean log-mel": pooled_halves(halves, mean_log_mel),
+        "mean log-mel, standardised": standardised(pooled_halves(halves, mean_log_mel)),
     }
 
 
@@ -104,8 +107,11 @@ def judged(spaces: Mapping[str, Vectors], packages: list[str], seed: int) -> dic
                 estimate["difference"] = estimate.pop("value")
                 against = {"method": TRAINED, "against": method, "candidates": candidates, "metric": f"recall@{k}"}
                 paired.append(against | estimate)
-    first = {row["method"]: row for row in rows if row["candidates"] == "all" and row["metric"] == "recall@1"}
-    met = all(first[TRAINED]["low"] > first[m]["high"] for m in MUST_BEAT)
+    found = {(r["method"], r["candidates"], r["metric"]): r for r in rows}
+    for row in paired:
+        ours, theirs = (found[m, row["candidates"], row["metric"]] for m in (TRAINED, row["against"]))
+        row["apart"] = ours["low"] > theirs["high"]
+    met = all(r["apart"] for r in paired if r["metric"] == "recall@1" and r["against"] in MUST_BEAT)
     return {"rows": rows, "paired": paired, "met": met}
 
 

@@ -141,3 +141,11 @@ def test_a_model_is_found_by_its_digest(tmp_path: Path) -> None:
     write_tiny_model(path, seed=1)
     with pytest.raises(ModelError, match=f"{digest} is not there any more; name it with --model"):
         find_model(digest, str(path))
+
+
+def test_integer_samples_are_scaled_by_their_range(tiny_model: Path) -> None:
+    model = load_model(tiny_model)
+    sound = tone_track(3, 6.0)
+    wanted = model.embed(sound, 16_000)
+    as_ints = np.round(sound.clip(-1, 1) * 32767).astype(np.int16)
+    assert float(model.embed(as_ints, 16_000) @ wanted) > 0.9999

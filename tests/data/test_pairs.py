@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data.test_melstore import small_store
-from nearfield.data.melstore import MelStore
+from nearfield.data.manifest import Manifest, write_manifest
+from nearfield.data.melstore import MelStore, StoreWriter
 from nearfield.data.pairs import PairConfig, PairStream, draw_starts
 from nearfield.data.split import split_tracks
 from nearfield.data.track import Track
@@ -122,3 +123,28 @@ def test_a_manifest_with_a_split_keeps_it() -> None:
     assert split.held_out == tuple(range(7))
     assert len(split.train) + len(split.validation) == 93
     assert 3 <= len(split.validation) <= 18
+
+
+def test_the_order_in_which_tracks_were_prepared_changes_no_batch(tmp_path: Path) -> None:
+    tracks = tuple(Track(f"t{i}", f"{i}") for i in range(6))
+    batches = []
+    for name, order in (("a", range(6)), ("b", (3, 1, 5, 0, 4, 2))):
+        with StoreWriter(tmp_path / name) as writer:
+            for i in order:
+                writer.append(tracks[i], np.full((600 + i, 96), i, np.float16))
+        write_manifest(Manifest("m", tmp_path, tracks), tmp_path / name / "manifest.parquet")
+        batches.append(PairStream(MelStore(tmp_path / name), range(6), PairConfig(4, 300, 50, 100), 5).batch(2).frames)
+    assert np.array_equal(batches[0], batches[1])
+
+
+def test_a_flat_untagged_folder_is_split_track_by_track() -> None:
+    split = split_tracks([Track(f"song {i}.wav", f"song {i}.wav") for i in range(200)])
+    assert len(split.train) > 120
+    assert len(split.validation) > 5
+    assert len(split.held_out) > 10
+
+
+def test_nothing_left_to_train_on_says_so(tmp_path: Path) -> None:
+    store = MelStore(small_store(tmp_path / "s", [400] * 3))
+    with pytest.raises(StoreError, match="no track is left to train on"):
+        PairStream(store, [], PairConfig(2, 300, 10, 50), 0)

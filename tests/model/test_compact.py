@@ -100,4 +100,11 @@ def test_the_fast_path_hears_tempo_and_not_where_the_bar_begins() -> None:
 def test_mismatched_mels_are_refused() -> None:
     config = EmbedderConfig()
     with pytest.raises(ValueError, match="encoder takes 80 mels"):
-        Embedder(replace(config, encoder=replace(config.encoder, n_mels=80)))
+        replace(config, encoder=replace(config.encoder, n_mels=80))
+
+
+def test_stages_of_one_width_are_fine_and_unequal_lists_are_not() -> None:
+    encoder = CompactEncoder(CompactConfig(channels=(16, 16, 32), blocks=(1, 1, 1)))
+    assert encoder(slices(0)).shape == (4, CompactConfig().dimensions)
+    with pytest.raises(ValueError, match="must be of one length"):
+        CompactConfig(channels=(16, 32), blocks=(1,))

@@ -11,7 +11,7 @@ from nearfield.search.neighbours import Rules, folded, nearest, ranked, repeats,
 ANGLES = np.arccos([1, 0.995, 0.98, 0.9, 0.5, 0])
 VECTORS = np.stack([np.cos(ANGLES), np.sin(ANGLES)], axis=1).astype(np.float32)
 TRACKS = tuple(
-    Track(id=str(i), path=f"/m/{i}.ogg", artist=artist, title=title, duration_s=100.0 + 10 * i)
+    Track(id=str(i), path=f"/m/{i}.ogg", artist=artist, title=title, duration_s=130.0 if i == 5 else 100.0 + 10 * i)
     for i, (artist, title) in enumerate(
         [("A", "One"), ("A", "Two"), ("a!", "Three"), ("B", "One (live)"), ("", ""), ("b", "ONE")]
     )
@@ -41,6 +41,11 @@ def test_listed_seeds_count_for_their_artists() -> None:
 
 def test_the_same_artist_and_title_is_one_recording() -> None:
     assert paths(Rules(leave_out_duplicates=True)) == [0, 1, 2, 3, 4]  # 5 is 3 again, live or not
+
+
+def test_the_same_name_at_another_length_is_another_recording() -> None:
+    tracks = [Track(id=str(i), path=str(i), artist="X", title=f"Battle (Level {i})", duration_s=60.0 + 9 * i) for i in (0, 1)]
+    assert not repeats(1, [0], np.eye(2, dtype=np.float32), tracks, 0.985)
 
 
 def test_alike_and_as_long_is_one_recording() -> None:

@@ -172,3 +172,13 @@ def test_mp3_blocks_join_without_a_seam(tmp_path: Path) -> None:
     streamed = np.concatenate(list(audio.stream(tmp_path / "long.mp3", 44_100)))
     assert streamed.size == at_once.shape[0]
     assert np.abs(streamed - at_once.mean(axis=1)).max() < 1e-6
+
+
+@pytest.mark.parametrize("rate_hz", [8000, 11_025, 22_050, 32_000, 44_100, 48_000, 44_056])
+def test_an_excerpt_is_cut_to_the_sample_at_any_rate(tmp_path: Path, rate_hz: int) -> None:
+    soundfile.write(tmp_path / "x.wav", chirp(9, rate_hz), rate_hz, subtype="FLOAT")
+    whole = audio.load(tmp_path / "x.wav")
+    for start_s in (0.01, 0.5, 1.23, 3.3333, 5.017):
+        begin = round(start_s * 16_000)
+        excerpt = audio.load(tmp_path / "x.wav", start_s=start_s, duration_s=2.0)
+        assert np.abs(excerpt - whole[begin : begin + 32_000]).max() < 1e-5

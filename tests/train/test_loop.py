@@ -73,7 +73,8 @@ def test_it_learns_and_reports(store: MelStore, tmp_path: Path) -> None:
     assert reports[-1].seconds_left == 0
     found = load_checkpoint(last)
     assert found.provenance["step"] == 40
-    assert found.provenance["corpus_hash"] == store.manifest.digest()
+    assert found.provenance["corpus_hash"] == store.digest()
+    assert reports[-1].whitened is not None
     assert found.provenance["command"] == "x"
 
 
@@ -84,6 +85,8 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(store: MelStore, t
     assert len(losses(tmp_path / "stopped")) == stop
     resumed = train(CONFIG, store, tmp_path / "stopped")
     assert np.abs(np.subtract(losses(tmp_path / "stopped"), losses(tmp_path / "straight"))).max() <= 1e-6
+    sessions = load_checkpoint(resumed).provenance["sessions"]
+    assert [s["first_step"] for s in sessions] == [0, stop]
     one, other = (load_checkpoint(p).embedder.state_dict() for p in (straight, resumed))
     assert max(float((one[k] - other[k]).abs().max()) for k in one) <= 1e-6
 
@@ -105,7 +108,7 @@ def test_a_loss_that_is_no_number_stops_the_run(
     store: MelStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("nearfield.train.loop.nt_xent", lambda a, p, temperature: (a * float("nan")).sum())
-    with pytest.raises(ModelError, match="the loss is nan at step 0"):
+    with pytest.raises(ModelError, match="the loss is nan and its gradient nan at step 0; begin a new run"):
         train(CONFIG, store, tmp_path / "run")
 
 
@@ -118,9 +121,11 @@ def test_learning_rate_warms_up_and_falls_to_nothing() -> None:
     assert all(np.diff(rates[10:]) < 0)
 
 
-@pytest.mark.parametrize("bad", [{"steps": 0}, {"batch_pairs": 1}, {"temperature": 0.0}])
+@pytest.mark.parametrize(
+    "bad", [{"steps": 0}, {"batch_pairs": 1}, {"temperature": 0.0}, {"seed": -1}, {"min_apart_s": 9.0}]
+)
 def test_impossible_settings_are_refused(bad: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match="must be"):
+    with pytest.raises(ValueError, match="must"):
         TrainConfig(**bad)  # type: ignore[arg-type]
 
 
@@ -149,3 +154,23 @@ def test_whitening_makes_the_scatter_inside_tracks_even(store: MelStore) -> None
 def embed_slices(embedder: Embedder, store: MelStore, n: int) -> np.ndarray:
     slices = cut_halves(store, [n], 4).reshape(8, 96, 300).astype(np.float32)
     return slice_embedding(embedder, bf16=False)(slices)
+
+
+def test_a_store_of_another_front_end_is_refused(store: MelStore, tmp_path: Path) -> None:
+    other = replace(SMALL, mel=replace(SMALL.mel, low_hz=50.0))
+    with pytest.raises(ModelError, match="another front end"):
+        train(replace(CONFIG, model=other), store, tmp_path / "run")
+
+
+def test_a_full_disk_is_told_and_the_last_checkpoint_kept(
+    store: MelStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train(CONFIG, store, tmp_path / "run", stop_after=2)
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("nearfield.model.checkpoint.safetensors.torch.save_file", full)
+    with pytest.raises(ModelError, match="No space left on device"):
+        train(CONFIG, store, tmp_path / "run")
+    assert load_checkpoint(tmp_path / "run/last.safetensors").provenance["step"] == 2

@@ -13,8 +13,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nearfield.sound.mel import DEFAULT
-
 
 @dataclass(frozen=True)
 class Mix:
@@ -49,10 +47,10 @@ class Mix:
         return torch.from_numpy(shares.ravel()), torch.from_numpy(both.ravel())
 
 
-def mix(log_mel: Tensor, share: Tensor, behind: Tensor, scale: float = DEFAULT.scale) -> Tensor:
+def mix(log_mel: Tensor, share: Tensor, behind: Tensor) -> Tensor:
     """(N, M, T) slices with (N,) shares of background `log_mel[behind]`; both are brought to the same mean power first."""
-    power = torch.expm1(log_mel * math.log(10.0)).clamp(min=0)  # times `scale`, which cancels
-    level = power.mean(dim=(1, 2), keepdim=True).clamp(min=1e-6 * scale)
+    power = torch.expm1(log_mel * math.log(10.0)).clamp(min=0)  # times the front end's scale, which cancels
+    level = power.mean(dim=(1, 2), keepdim=True).clamp(min=0.01)
     background = power[behind] * (level / level[behind])
     weight = share[:, None, None]
     mixed = torch.log1p(torch.lerp(power, background, weight)) / math.log(10.0)

@@ -160,6 +160,8 @@ def index_manifest(
     progress: Callable[[IndexProgress], None] | None = None,
 ) -> IndexResult:
     """The same for the tracks of a manifest, which says what they are called; tags are not read."""
+    if not len(manifest):
+        raise SpaceError(f"manifest {manifest.name!r}", "names no tracks", "scan a folder of music")
     root = Path(os.path.abspath(manifest.root))
     tasks = [_Task(os.path.abspath(manifest.locate(t)), t, True) for t in manifest]
     return _Run(tasks, root, (), Path(space), model, slices, workers, prune, progress).run()
@@ -204,7 +206,7 @@ class _Run:
                 self._read(writer, list(self._changed(writer)))
                 self._missing(writer)
             except KeyboardInterrupt:
-                raise IndexInterrupted(self._finish(writer)) from None
+                raise IndexInterrupted(self._finish(writer, interrupted=True)) from None
             if not writer.entries and writer.old is None:
                 raise self._nothing()
             return self._finish(writer)
@@ -270,12 +272,14 @@ class _Run:
             writer.drop(path)
         self.counts["removed" if self.prune else "missing"] = len(gone)
 
-    def _finish(self, writer: SpaceWriter) -> IndexResult:
+    def _finish(self, writer: SpaceWriter, interrupted: bool = False) -> IndexResult:
+        """Commit. An interrupted run keeps the earlier failures it did not come to, and the current space as it is."""
         below = readable(os.path.join(self.root, ""))
         earlier = writer.old.failures if writer.old else ()
-        kept = [f for f in earlier if not f.path.startswith(below)]
         failures = sorted(self.failures, key=lambda f: f.path)
-        meta = writer.commit([*kept, *failures])
+        mended = {readable(p) for p in writer.entries} | {f.path for f in failures}
+        kept = [f for f in earlier if not f.path.startswith(below) or (interrupted and f.path not in mended)]
+        meta = writer.commit([*kept, *failures], make_current=not interrupted)
         return IndexResult(
             meta.id,
             meta.n_tracks,

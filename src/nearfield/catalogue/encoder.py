@@ -81,6 +81,8 @@ class Encoder:
     def embed(self, samples: npt.ArrayLike, rate_hz: float, slices: Slices = DEFAULT_SLICES) -> Vector:
         """(D,) unit vector of a waveform: mono (n,) or (n, channels), at `rate_hz`, at least 1 s long.
 
+        Floating-point samples are nominally in -1..1; integers are scaled by their type's range.
+
         Raises AudioError for NaN, infinite, silent or too short sound, or an impossible shape or rate.
         """
         mono = audio.resample(_checked(samples, rate_hz), rate_hz, self.mel.rate_hz)
@@ -232,10 +234,16 @@ def _check_shapes(encoder: Encoder, subject: str) -> None:
     if out.shape != (2, encoder.dimensions) or out.dtype != np.float32:
         cause = f"gives {out.dtype} of shape {out.shape} for two slices, announced are (2, {encoder.dimensions})"
         raise ModelError(subject, cause, _EXPORT_AGAIN)
+    if not np.isfinite(out).all():
+        raise ModelError(subject, "gives numbers that are not finite for silence", _EXPORT_AGAIN)
 
 
 def _checked(samples: npt.ArrayLike, rate_hz: float) -> Samples:
-    array = np.asarray(samples, np.float32)
+    array = np.asarray(samples)
+    if array.dtype.kind in "iu":  # as sound files hold them: full scale is the largest number
+        half = 1 << (8 * array.dtype.itemsize - 1)
+        array = (array.astype(np.float64) - (half if array.dtype.kind == "u" else 0)) / half
+    array = array.astype(np.float32)
     if array.ndim not in (1, 2) or (array.ndim == 2 and not 1 <= array.shape[1] <= _MOST_CHANNELS):
         cause = f"shape {array.shape} is neither (n,) nor (n, channels)"
         raise AudioError("samples", cause, "give mono samples, or one column a channel (transpose?)")

@@ -117,22 +117,26 @@ class SpaceWriter:
         del self.entries[path]
         self._changed = True
 
-    def commit(self, failures: Sequence[Failure]) -> SpaceMeta:
-        """Write the next generation and make it (and this space) the current one; nothing when all is as it
-        was.
+    def commit(self, failures: Sequence[Failure], make_current: bool = True) -> SpaceMeta:
+        """Write the next generation and, with `make_current` or where none is, make this space the current one;
+        nothing when all is as it was.
         """
         entries = [self.entries[p] for p in sorted(self.entries, key=os.fsencode)]
         roots = tuple(sorted({e.root for e in entries}, key=os.fsencode))
         old = self.old
         if old is None or self._changed or tuple(failures) != old.failures or roots != old.roots:
             old = self._write_generation(entries, roots, tuple(failures))
+        if make_current or not (self.place / POINTER).exists():
+            self._point_here()
+        self.old, self._changed = old, False
+        self._sweep(old)
+        return old
+
+    def _point_here(self) -> None:
         with _writing(self.home):
             pointer = json.dumps({"format": FORMAT, "current": self.identity.id}) + "\n"
             if not (self.place / POINTER).exists() or (self.place / POINTER).read_bytes() != pointer.encode():
                 _replace(self.place / POINTER, pointer)
-        self.old, self._changed = old, False
-        self._sweep(old)
-        return old
 
     def close(self) -> None:
         if self._journal is not None:

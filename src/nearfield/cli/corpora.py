@@ -103,6 +103,8 @@ class Prepare:
             f"({result.audio_s / 3600:.2f} h in {result.seconds:.0f} s, {speed:.0f} x real time)"
         )
         show.print_outcome(said, line, result.failures, self.json)
+        if result.failures and not result.prepared and not result.already_there:
+            return 2  # nothing done
         return 1 if result.failures else 0
 
 

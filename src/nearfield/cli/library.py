@@ -74,7 +74,7 @@ class Similar:
     space: SpaceFolder = field(default_factory=default_space)
     k: Annotated[int, arg(help="How many.", aliases=["-k"], metavar="K")] = 20
     max_per_artist: Annotated[
-        int | None, arg(help="At most so many an artist.", metavar="N", help_behavior_hint="")
+        int | None, arg(help="At most so many an artist; 0: any number.", metavar="N", help_behavior_hint="")
     ] = None
     no_duplicates: Annotated[
         bool, arg(help="One of each recording, and none of the query's own.", help_behavior_hint="")
@@ -91,7 +91,7 @@ class Similar:
         found = space.neighbours(
             self.track,
             self.k,
-            max_per_artist=self.max_per_artist,
+            max_per_artist=self.max_per_artist or None,
             leave_out_duplicates=self.no_duplicates,
             model=_model_of(space, self.model) if row is None else None,
         )

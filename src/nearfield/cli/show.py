@@ -76,7 +76,7 @@ def print_outcome(said: Mapping[str, Any], line: str, failures: Sequence[Failure
         print_json({**said, "failures": [asdict(f) for f in failures]})
         return
     print_line(line)
-    print_failures(failures, sys.stderr)
+    print_failures(failures, sys.stderr, most=None)
 
 
 def print_index(result: IndexResult, space: Path) -> None:
@@ -92,15 +92,15 @@ def print_index(result: IndexResult, space: Path) -> None:
     print_failures(result.failures, sys.stderr)
 
 
-def print_failures(failures: Sequence[Failure], stream: TextIO) -> None:
-    """The first failures, and how many there are."""
+def print_failures(failures: Sequence[Failure], stream: TextIO, most: int | None = _MOST_FAILURES) -> None:
+    """The failures and how many there are; the first `most` where a space keeps them all."""
     if not failures:
         return
     print(f"{len(failures)} failed:", file=stream)
-    for failure in failures[:_MOST_FAILURES]:
+    for failure in failures[:most]:
         print(f"  {failure.path}: {failure.cause}; {failure.remedy}", file=stream)
-    if len(failures) > _MOST_FAILURES:
-        more = len(failures) - _MOST_FAILURES
+    if most is not None and len(failures) > most:
+        more = len(failures) - most
         print(f"  and {more} more; all of them: nearfield space info --json", file=stream)
 
 

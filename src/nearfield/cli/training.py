@@ -91,12 +91,12 @@ class _Lines:
             f"step {now.step}/{now.steps}  loss {now.loss:.3f}  {now.slices_per_second:.0f} slices/s  "
             f"{left // 3600}:{left // 60 % 60:02d}:{left % 60:02d} left"
         )
-        if now.watched is not None:
-            w = now.watched
-            line += (
-                f"  | held-out same track {w.recall_at_1:.3f}, within package {w.within_recall_at_1:.3f}, "
-                f"stretch by 1.25 moves {w.stretch_shift:.2f}"
-            )
+        for name, seen in (("validation", now.watched), ("whitened", now.whitened)):
+            if seen is not None:
+                line += (
+                    f"  | {name}: same track {seen.recall_at_1:.3f}, within package {seen.within_recall_at_1:.3f}, "
+                    f"stretch by 1.25 moves {seen.stretch_shift:.2f}"
+                )
         show.say(line)
 
 

@@ -9,6 +9,7 @@ for writing, bytes without a line are cut off. Layout and fields: docs/formats.m
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import zlib
@@ -20,6 +21,11 @@ from typing import IO, Self
 
 import numpy as np
 import numpy.typing as npt
+
+try:
+    import fcntl
+except ImportError:  # not on this system: one writer a store is then the user's care
+    fcntl = None  # type: ignore[assignment]
 
 from nearfield.data.manifest import Manifest, read_manifest
 from nearfield.data.track import Track
@@ -55,11 +61,14 @@ class StoreWriter:
         with _writing(path), contextlib.ExitStack() as opened:
             path.mkdir(parents=True, exist_ok=True)
             _agree_on_front_end(path, config)
+            lock = opened.enter_context((path / "lock").open("ab"))
+            _lock(lock, path)
             self.entries = {e.id: e for e in _committed(path)}
             self._shard_number = max((e.shard for e in self.entries.values()), default=0)
+            self._lock = lock
             self._index = opened.enter_context((path / "index.jsonl").open("ab"))
             self._shard: IO[bytes] = _shard(path, self._shard_number).open("ab")
-            opened.pop_all()  # both stay open
+            opened.pop_all()  # all stay open
 
     def __enter__(self) -> Self:
         return self
@@ -67,12 +76,12 @@ class StoreWriter:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for file in (self._shard, self._index):
+        for file in (self._shard, self._index, self._lock):
             with contextlib.suppress(OSError):  # what a full disk did not take was never committed
                 file.close()
 
     def holds(self, track: Track) -> bool:
-        """Whether this very track (same id, same content) is in the store already."""
+        """Whether this very track (same id, same content hash) is in the store already."""
         entry = self.entries.get(track.id)
         return entry is not None and entry.content_hash == track.content_hash
 
@@ -152,12 +161,19 @@ class MelStore:
             used += size
         return groups
 
+    def digest(self) -> str:
+        """A hash of what the store holds, whatever the order it was written in: the corpus as training sees it."""
+        rows = sorted((e.id, e.frames, e.crc32) for e in self.entries)
+        return hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:16]
+
     def verify(self) -> list[Failure]:
         """Read everything and compare checksums; what differs, as failures."""
         bad = []
         for n, entry in enumerate(self.entries):
-            if zlib.crc32(self.frames(n).tobytes()) != entry.crc32:
-                bad.append(Failure(entry.id, "its frames differ from the checksum", "prepare it again in a new store"))
+            try:
+                self.frames(n)
+            except StoreError as error:
+                bad.append(Failure(entry.id, error.cause, error.remedy))
         return bad
 
     def _size(self, entry: Entry) -> int:
@@ -177,6 +193,12 @@ class MelStore:
                 handle.seek(entry.offset)
                 part = np.empty((entry.frames, self.config.n_mels), "<f2")
                 _read_into(handle, part.data.cast("B"), self.path)
+                if zlib.crc32(part.reshape(-1).view(np.uint8).data) != entry.crc32:
+                    raise StoreError(
+                        f"{readable(self.path)}, track {entry.id!r}",
+                        "its frames differ from their checksum",
+                        "prepare into a new folder, and look at the disk",
+                    )
                 parts.append(part)
         finally:
             if handle is not None:
@@ -251,26 +273,34 @@ def _read_index(path: Path) -> Iterator[Entry]:
 
 
 def _committed(path: Path) -> list[Entry]:
-    """The finished entries; cuts off whatever a kill left behind them."""
+    """The finished entries; cuts off what a kill left behind them, and forgets those whose bytes are gone."""
     index = path / "index.jsonl"
-    entries = list(_read_index(path))
+    listed = list(_read_index(path))
+    row_bytes = int(_header(path)["mel"]["n_mels"]) * 2
+    sizes = {n: _shard(path, n).stat().st_size if _shard(path, n).exists() else 0 for n in {e.shard for e in listed}}
+    entries = [e for e in listed if e.offset + e.frames * row_bytes <= sizes[e.shard]]
     if index.exists():
-        data = index.read_bytes()
-        os.truncate(index, data.rfind(b"\n") + 1)
-    n_mels = int(_header(path)["mel"]["n_mels"])
+        whole = "".join(json.dumps(asdict(e)) + "\n" for e in entries).encode()
+        if index.read_bytes() != whole:
+            part = path / "index.jsonl.part"
+            part.write_bytes(whole)
+            os.replace(part, index)
     ends: dict[int, int] = {}
     for e in entries:
-        ends[e.shard] = max(ends.get(e.shard, 0), e.offset + e.frames * n_mels * 2)
+        ends[e.shard] = max(ends.get(e.shard, 0), e.offset + e.frames * row_bytes)
     for file in path.glob("shard-*.f16"):
-        end = ends.get(int(file.stem.split("-")[1]), 0)
-        if file.stat().st_size < end:
-            raise _cut_short_for_writing(file)
-        os.truncate(file, end)
+        os.truncate(file, ends.get(int(file.stem.split("-")[1]), 0))
     return entries
 
 
-def _cut_short_for_writing(file: Path) -> StoreError:
-    return StoreError(readable(file), "is shorter than its index says", "prepare again into a new folder")
+def _lock(file: IO[bytes], path: Path) -> None:
+    """For this process alone; the system lets go of it when the process ends, however it ends."""
+    if fcntl is None:
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise StoreError(readable(path), "another nearfield is writing to it", "wait until it has ended") from error
 
 
 def _check_lengths(path: Path, entries: Sequence[Entry], config: MelConfig) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nearfield.data.melstore import Frames, MelStore
-from nearfield.errors import StoreError
+from nearfield.errors import StoreError, readable
 
 
 @dataclass(frozen=True)
@@ -18,8 +18,9 @@ class PairConfig:
 
     `source_frames` is what is cut from the track; it is longer than a slice where an augmentation needs more
     (time-stretching by up to 1.4 turns 420 frames into 300). The centres of a pair lie `min_apart_frames` to
-    `max_apart_frames` apart: by default the 3-second slices do not overlap, for two that share their notes are told
-    from the rest by those notes alone, and at most 5 s of music lie between them.
+    `max_apart_frames` apart: by default 3-second slices do not overlap, for two that share their notes are told from the
+    rest by those notes alone, and at most 5 s of music lie between them. A slice stretched by r reads 3 r seconds, so
+    both limits then move by up to 3 (r - 1) s.
     """
 
     batch_pairs: int = 256
@@ -76,13 +77,16 @@ class PairStream:
     ) -> None:
         self._store, self._config, self._seed = store, config, seed
         usable = [n for n in numbers if store.entries[n].frames >= config.source_frames]
-        groups = store.groups(usable, budget_bytes)
+        if not usable:
+            raise StoreError(readable(store.path), "no track is left to train on", "prepare more, or longer, tracks")
+        # by id inside a group: the order in which tracks were prepared must not decide what a seed means
+        groups = [sorted(g, key=lambda n: store.entries[n].id) for g in store.groups(usable, budget_bytes)]
         if len(groups) > 1 and len(groups[-1]) < config.batch_pairs:
             groups[-2] += groups.pop()
         smallest = min(len(g) for g in groups)
         if smallest < config.batch_pairs:
             raise StoreError(
-                str(store.path),
+                readable(store.path),
                 f"a batch takes {config.batch_pairs} different tracks, but only {smallest} are at hand",
                 "choose a smaller batch_pairs, or a larger RAM budget",
             )

@@ -57,7 +57,7 @@ def prepare(
     """
     begun = time.monotonic()
     failures: list[Failure] = []
-    audio_s = 0.0
+    prepared, audio_s = 0, 0.0
     with StoreWriter(store, config) as writer:
         write_manifest(manifest, store / "manifest.parquet")
         wanted = [t for t in manifest if not writer.holds(t)]
@@ -67,10 +67,11 @@ def prepare(
                 failures.append(outcome)
             else:
                 writer.append(track, outcome)
+                prepared += 1
                 audio_s += len(outcome) / config.frames_per_second
             if progress is not None:
                 progress(Progress(n, len(wanted), len(failures), audio_s))
-    return PrepareResult(len(wanted) - len(failures), already, tuple(failures), audio_s, time.monotonic() - begun)
+    return PrepareResult(prepared, already, tuple(failures), audio_s, time.monotonic() - begun)
 
 
 def track_frames(path: str, config: MelConfig = DEFAULT) -> Frames:
@@ -90,14 +91,19 @@ class _Level:
 
     def __init__(self) -> None:
         self.n = 0
+        self._first = 0.0  # sums about the first block's mean: about zero, a large offset would drown what is faint
         self._sum = 0.0
         self._squares = 0.0
 
     def watch(self, blocks: Iterator[audio.Samples]) -> Iterator[audio.Samples]:
         for block in blocks:
+            exact = block.astype(np.float64)
+            if self.n == 0:
+                self._first = float(exact.mean())
+            exact -= self._first
             self.n += block.size
-            self._sum += float(block.sum(dtype=np.float64))
-            self._squares += float(np.dot(block, block))
+            self._sum += float(exact.sum())
+            self._squares += float(np.dot(exact, exact))
             yield block
 
     @property

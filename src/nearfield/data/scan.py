@@ -91,7 +91,12 @@ def scan_folder(folder: Path, *, progress: Callable[[ScanProgress], None] | None
     failures = list(found.failures)
     for done, (path, track_id) in enumerate(zip(found.paths, track_ids(folder, found.paths), strict=True), 1):
         try:
-            tracks.append(Track(id=track_id, path=os.path.relpath(path, folder), **asdict(tags_of(path))))
+            state = os.stat(path)
+            stamp = f"stat:{state.st_size}-{state.st_mtime_ns}"  # hashing would read a whole library to list it
+            tags = asdict(tags_of(path))
+            tracks.append(Track(id=track_id, path=os.path.relpath(path, folder), content_hash=stamp, **tags))
+        except OSError as error:
+            failures.append(Failure(track_id, error.strerror or str(error), "check the path and its permissions"))
         except AudioError as error:
             failures.append(Failure.of(track_id, error))
         if progress is not None:

@@ -21,7 +21,8 @@ class Split:
 
 
 def split_tracks(tracks: Sequence[Track], validation_share: float = 0.1, held_out_share: float = 0.15) -> Split:
-    """Whole artists (or, where unnamed, whole packages, else albums, else folders) go to one side.
+    """Whole artists (or, where unnamed, whole packages, else albums, else folders) go to one side;
+    in a flat folder each track falls by itself.
 
     A manifest with its own `split` column keeps its held-out tracks; validation is then taken from the others. Otherwise
     both shares are drawn by a hash of the group's name: the same tracks fall the same way on any machine.
@@ -39,6 +40,6 @@ def split_tracks(tracks: Sequence[Track], validation_share: float = 0.1, held_ou
 
 def _place(track: Track) -> float:
     """A fixed number in 0..1 for the track's group."""
-    group = track.artist or track.package or track.album or track.path.rpartition("/")[0]
+    group = track.artist or track.package or track.album or track.path.rpartition("/")[0] or track.id
     digest = hashlib.sha256(group.casefold().encode("utf-8", "backslashreplace")).digest()
     return int.from_bytes(digest[:8], "big") / 2**64

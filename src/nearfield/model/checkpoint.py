@@ -5,9 +5,10 @@ No pickle anywhere. Loading is strict: a tensor missing, left over or of another
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -40,15 +41,27 @@ def save_checkpoint(
     """Write atomically: a kill leaves the file that was there before."""
     tensors = {_MODEL + k: v.detach().contiguous() for k, v in embedder.state_dict().items()} | dict(extra or {})
     header = {"format": FORMAT, "config": asdict(embedder.config), "provenance": dict(provenance)}
-    path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
-    try:
+    with writing(path, part):
+        path.parent.mkdir(parents=True, exist_ok=True)
         safetensors.torch.save_file(tensors, part, {"nearfield": json.dumps(header)})
         with part.open("rb") as handle:
             os.fsync(handle.fileno())
         os.replace(part, path)
+
+
+@contextlib.contextmanager
+def writing(subject: Path, *halves: Path) -> Iterator[None]:
+    """Errors of the disk as a ModelError; the halves written so far are removed."""
+    try:
+        yield
     except (OSError, SafetensorError) as error:
-        raise ModelError(readable(path), f"cannot be written ({error})", "free space and resume") from error
+        for half in halves:
+            with contextlib.suppress(OSError):
+                half.unlink(missing_ok=True)
+        reason = getattr(error, "strerror", None) or error
+        remedy = "free space or check its permissions, then run the same command again"
+        raise ModelError(readable(subject), f"cannot be written ({reason})", remedy) from error
 
 
 def load_checkpoint(path: Path) -> Checkpoint:

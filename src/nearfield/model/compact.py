@@ -7,7 +7,7 @@ Fourier transform over the whole slice on a logarithmic axis from 0.5 to 16 Hz: 
 small convolutions read off. Magnitudes leave out where in the bar the slice begins.
 
 Deviations from SF-NFNet-F0: no lateral connections, plain instead of grouped convolutions, no squeeze-and-excite, a
-closed-form transform in place of the fast path's learned layers. Why: docs/decisions/0004-two-paths.md.
+closed-form transform in place of the fast path's learned layers. Why: docs/decisions/0003-two-paths.md.
 """
 
 from __future__ import annotations
@@ -39,6 +39,12 @@ class CompactConfig:
     fast_frequencies: int = 96
     fast_channels: int = 32
     fast_dimensions: int = 128
+
+    def __post_init__(self) -> None:
+        if not self.channels or len(self.channels) != len(self.blocks):
+            raise ValueError(f"channels {self.channels} and blocks {self.blocks} must be of one length, at least 1")
+        if min(self.channels) < 2 or min(self.blocks) < 1:
+            raise ValueError("each stage needs at least 2 channels and 1 block")
 
     @property
     def dimensions(self) -> int:
@@ -100,7 +106,7 @@ class Block(nn.Module):
         self.reduce = ScaledConv2d(before, inner, (1, 1))
         self.mix = ScaledConv2d(inner, inner, (3, 3), (stride, stride))
         self.expand = ScaledConv2d(inner, width, (1, 1))
-        self.shortcut = ScaledConv2d(before, width, (1, 1)) if before != width else None
+        self.shortcut = ScaledConv2d(before, width, (1, 1)) if before != width or stride != 1 else None
         self.skip_gain = nn.Parameter(torch.full((), SKIP_GAIN))
 
     def forward(self, x: Tensor) -> Tensor:

@@ -31,12 +31,17 @@ class EmbedderConfig:
     encoder: CompactConfig = field(default_factory=CompactConfig)
     projector: ProjectorConfig = field(default_factory=ProjectorConfig)
 
+    def __post_init__(self) -> None:
+        if self.encoder.n_mels != self.mel.n_mels:
+            raise ValueError(f"encoder takes {self.encoder.n_mels} mels, the front end gives {self.mel.n_mels}")
+
 
 class Embedder(nn.Module):
     """Raw log-mel slices (B, M, T) -> embeddings (B, D); `project` goes on to the space of the loss.
 
     The embedding is the encoder's output, centred and whitened by a linear map that is fitted once, when training ends
-    (train/whiten.py); until then the map changes nothing.
+    (train/whiten.py); until then the map changes nothing. The projector sees the encoder's output through a ReLU: what an
+    output is below zero has no part in the loss.
     """
 
     centre: Tensor
@@ -44,8 +49,6 @@ class Embedder(nn.Module):
 
     def __init__(self, config: EmbedderConfig) -> None:
         super().__init__()
-        if config.encoder.n_mels != config.mel.n_mels:
-            raise ValueError(f"encoder takes {config.encoder.n_mels} mels, the front end gives {config.mel.n_mels}")
         self.config = config
         self.encoder = CompactEncoder(config.encoder)
         D = config.encoder.dimensions

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from nearfield.errors import ModelError, readable
-from nearfield.model.checkpoint import load_checkpoint
+from nearfield.model.checkpoint import load_checkpoint, writing
 from nearfield.model.embedder import Embedder, EmbedderConfig
 from nearfield.model.scaled import ScaledConv2d
 
@@ -60,10 +60,11 @@ def export_embedder(
     error = _largest_error(embedder, data, seed)
     if not error <= TOLERANCE:
         raise ModelError(readable(out), f"the graph differs from torch by {error:.2g}", "report this as a defect")
-    out.parent.mkdir(parents=True, exist_ok=True)
     part = out.with_name(out.name + ".part")
-    part.write_bytes(data)
-    os.replace(part, out)
+    with writing(out, part):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        part.write_bytes(data)
+        os.replace(part, out)
     return Exported(out, len(data), config.encoder.dimensions, error)
 
 

@@ -102,16 +102,17 @@ def select(
 def repeats(index: int, others: Sequence[int], vectors: Floats, tracks: Sequence[Track], similarity: float) -> bool:
     """Whether a track is the same recording as one of `others`.
 
-    The same artist and title (case, accents, brackets and punctuation aside); or a cosine of at least
-    `similarity` and durations within 2 s (an unknown duration agrees with any).
+    Durations within 2 s of each other (an unknown one agrees with any), and either the same artist and title (case,
+    accents, brackets and punctuation aside) or a cosine of at least `similarity`.
     """
     if not others:
         return False
     name = _recording(tracks[index])
-    if name is not None and any(_recording(tracks[o]) == name for o in others):
-        return True
     alike = vectors[list(others)] @ vectors[index] >= similarity
-    return any(a and _same_length(tracks[index], tracks[o]) for a, o in zip(alike, others, strict=True))
+    return any(
+        _same_length(tracks[index], tracks[o]) and (a or (name is not None and _recording(tracks[o]) == name))
+        for a, o in zip(alike, others, strict=True)
+    )
 
 
 def folded(text: str) -> str:

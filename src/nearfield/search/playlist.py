@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nearfield.data.track import Track
-from nearfield.errors import SpaceError, readable
+from nearfield.errors import SpaceError, breaks_a_line, readable
 from nearfield.search.exact import cosines
 from nearfield.search.neighbours import Neighbour, Rules, ranked, select
 
@@ -96,7 +96,7 @@ def entry(track_path: str, folder: Path | None) -> str:
             text = os.path.relpath(track_path, folder)
     try:
         text.encode()
-        plain = text.isprintable() and text == text.strip() and not text.startswith("#")
+        plain = not any(map(breaks_a_line, text)) and text == text.strip() and not text.startswith("#")
     except UnicodeEncodeError:
         plain = False
     return text if plain else uri(track_path)

@@ -121,13 +121,16 @@ def count_unsound(samples: Samples) -> int:
 
 def _excerpt(path: str | Path, source: _Source, rate_hz: int, start_s: float, duration_s: float | None) -> Samples:
     native = source.info.rate_hz
-    lead_s = min(start_s, math.ceil(_MARGIN_S * native) / native)
-    length_s = None if duration_s is None else duration_s + lead_s + _MARGIN_S
-    parts = [_mono(path, b) for b in source.blocks(start_s - lead_s, length_s)]
+    # reading begins where a sample of the file and one of the output coincide: no part of a sample is lost to rounding
+    grid_out = rate_hz // math.gcd(native, rate_hz)
+    wanted = round(start_s * rate_hz)
+    begin = max(0, wanted - math.ceil(_MARGIN_S * rate_hz)) // grid_out * grid_out
+    lead = wanted - begin
+    length_s = None if duration_s is None else duration_s + lead / rate_hz + _MARGIN_S
+    parts = [_mono(path, b) for b in source.blocks(begin / rate_hz, length_s)]
     raw = np.concatenate(parts) if parts else np.zeros(0, np.float32)
     out = resample(raw, native, rate_hz)
-    first = round(lead_s * rate_hz)
-    return out[first:] if duration_s is None else out[first : first + round(duration_s * rate_hz)]
+    return out[lead:] if duration_s is None else out[lead : lead + round(duration_s * rate_hz)]
 
 
 def _mono(path: str | Path, block: Samples) -> Samples:

@@ -15,6 +15,7 @@ from nearfield.augment.mix import Mix, mix
 from nearfield.augment.pitch_shift import PitchShift, pitch_shift
 from nearfield.augment.time_stretch import TimeStretch, time_stretch
 from nearfield.data.pairs import PairStream
+from nearfield.sound.mel import MelConfig
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,8 @@ class Augment:
 
 def batches(stream: PairStream, first_step: int, steps: int) -> Iterator[Tensor]:
     """(2B, T, M) float32 sources for each step from `first_step` on: anchors, then positives."""
+    if first_step >= steps:
+        return
     with ThreadPoolExecutor(1) as ahead:
         coming = ahead.submit(_source, stream, first_step)
         for step in range(first_step, steps):
@@ -48,7 +51,7 @@ def _source(stream: PairStream, step: int) -> Tensor:
     return torch.from_numpy(frames.reshape(-1, *frames.shape[2:]).astype(np.float32))
 
 
-def views(source: Tensor, augment: Augment, slice_frames: int, seed: int, step: int) -> Tensor:
+def views(source: Tensor, augment: Augment, slice_frames: int, mel: MelConfig, seed: int, step: int) -> Tensor:
     """(2B, S, M) sources -> (2B, M, T) slices, augmented with parameters drawn from (seed, step)."""
     log_mel = source.transpose(1, 2)
     B = len(source) // 2
@@ -57,9 +60,9 @@ def views(source: Tensor, augment: Augment, slice_frames: int, seed: int, step: 
         log_mel = time_stretch(log_mel, ratios.flatten().to(source.device), slice_frames)
     if augment.pitch_shift is not None:
         semitones = augment.pitch_shift.draw(B, np.random.default_rng([seed, 5, step]))
-        log_mel = pitch_shift(log_mel, semitones.to(source.device))
+        log_mel = pitch_shift(log_mel, semitones.to(source.device), mel)
     if augment.equalise is not None:
-        gain_db = augment.equalise.draw(B, np.random.default_rng([seed, 6, step]))
+        gain_db = augment.equalise.draw(B, np.random.default_rng([seed, 6, step]), mel)
         log_mel = equalise(log_mel, gain_db.to(source.device))
     if augment.mix is not None:
         share, behind = augment.mix.draw(B, np.random.default_rng([seed, 4, step]))

@@ -2,7 +2,7 @@
 
 SimCLR on slices of music as MULE does it (arXiv 2210.03799; the loss is arXiv 2002.05709). Every random number follows
 from (seed, step), so a run that was killed goes on as if it had not been. Deviations from MULE: AdamW and a smaller
-batch, because two cores cannot hold its 1920 pairs; no mixing in of a second slice.
+batch, because two cores cannot hold its 1920 pairs; what else is done to the slices is in train/feed.py.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from torch import Tensor
 from nearfield.data.melstore import MelStore
 from nearfield.data.pairs import PairConfig, PairStream
 from nearfield.data.split import split_tracks
-from nearfield.errors import ModelError
-from nearfield.model.checkpoint import load_checkpoint, save_checkpoint
+from nearfield.errors import ModelError, readable
+from nearfield.model.checkpoint import load_checkpoint, save_checkpoint, writing
 from nearfield.model.embedder import Embedder, EmbedderConfig
 from nearfield.model.ntxent import nt_xent
 from nearfield.train.feed import Augment, batches, views
 from nearfield.train.memory import keep_freed_memory
 from nearfield.train.schedule import learning_rate
-from nearfield.train.watch import Watch, Watched, slice_embedding
+from nearfield.train.watch import Watch, Watched, slice_embedding, usable_tracks
 from nearfield.train.whiten import fit_whitening
 
 
@@ -60,11 +60,15 @@ class TrainConfig:
                 raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
         if self.batch_pairs < 2:
             raise ValueError("batch_pairs must be at least 2: other pairs are what a pair is told from")
+        if not 0 <= self.min_apart_s <= self.max_apart_s:
+            raise ValueError(f"min_apart_s must be 0 to max_apart_s, got {self.min_apart_s} and {self.max_apart_s}")
+        if self.seed < 0:
+            raise ValueError(f"seed must not be negative, got {self.seed}")
 
 
 @dataclass(frozen=True)
 class StepReport:
-    """One line of progress; `watched` is there every few minutes."""
+    """One line of progress; `watched` is there every few minutes, `whitened` (the same, of what is exported) at the end."""
 
     step: int
     steps: int
@@ -72,6 +76,16 @@ class StepReport:
     slices_per_second: float
     seconds_left: float
     watched: Watched | None = None
+    whitened: Watched | None = None
+
+
+@dataclass(frozen=True)
+class _Past:
+    """What a run has behind it when it is taken up again."""
+
+    step: int = 0
+    seconds: float = 0.0
+    sessions: tuple[Mapping[str, Any], ...] = ()
 
 
 def train(
@@ -88,6 +102,12 @@ def train(
     `out` gets `last.safetensors` (model and optimiser, atomically replaced) and `metrics.jsonl`. `stop_after` ends early at
     that step with everything saved, as an interruption would. Raises ModelError when `out` belongs to another run.
     """
+    if store.config != config.model.mel:
+        raise ModelError(
+            readable(store.path),
+            "was made with another front end than [model.mel] says",
+            "prepare it again, or change that",
+        )
     keep_freed_memory()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     sides = split_tracks(store.tracks, config.validation_share)
@@ -100,57 +120,74 @@ def train(
         round(config.max_apart_s * per_second),
     )
     stream = PairStream(store, sides.train, pairs, config.seed, round(config.ram_budget_gb * 1e9))
-    watch = Watch(store, sides.validation, config.seed) if len(sides.validation) > 1 else None
+    watchable = len(usable_tracks(store, sides.validation, slice_frames)) > 1
+    watch = Watch(store, sides.validation, slice_frames, config.seed) if watchable else None
 
     torch.manual_seed(config.seed)
     embedder = Embedder(config.model).to(device)
     _channels_last(embedder)
     optimiser = torch.optim.AdamW(_weight_groups(embedder, config.weight_decay), lr=config.learning_rate)
     last = out / "last.safetensors"
-    origin = {"train": asdict(config), "corpus": store.manifest.name, "corpus_hash": store.manifest.digest()}
-    first_step = _resume(last, embedder, optimiser, origin) if last.exists() else 0
+    origin = {"train": asdict(config), "corpus": store.manifest.name, "corpus_hash": store.digest()}
+    past = _resume(last, embedder, optimiser, origin) if last.exists() else _Past()
+    first_step = past.step
+    sessions = [*past.sessions, {**(provenance or {}), "first_step": first_step}]
 
     def save(step: int) -> None:
-        progress = {**origin, **(provenance or {}), "step": step}
+        seconds = round(past.seconds + time.monotonic() - begun, 1)
+        progress = {**origin, **(provenance or {}), "step": step, "seconds": seconds, "sessions": sessions}
         save_checkpoint(last, embedder, progress, _optimiser_tensors(embedder, optimiser))
 
-    out.mkdir(parents=True, exist_ok=True)
+    with writing(out):
+        out.mkdir(parents=True, exist_ok=True)
     end = min(config.steps, stop_after if stop_after is not None else config.steps)
     begun = saved = looked = time.monotonic()
     with (out / "metrics.jsonl").open("a") as metrics:
         for step, source in enumerate(batches(stream, first_step, end), first_step):
-            slices = views(source.to(device), config.augment, slice_frames, config.seed, step)
+            slices = views(source.to(device), config.augment, slice_frames, store.config, config.seed, step)
             with torch.autocast(device.type, torch.bfloat16, enabled=config.bf16):
                 projected = embedder.project(slices)
             anchors, positives = projected.chunk(2)
             loss = nt_xent(anchors, positives, config.temperature)
             loss_value = loss.item()
-            if not math.isfinite(loss_value):
-                raise ModelError(str(out), f"the loss is {loss_value} at step {step}", "lower learning_rate and resume")
             for group in optimiser.param_groups:
                 group["lr"] = learning_rate(step, config.steps, config.warmup_steps, config.learning_rate)
             optimiser.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             norm = torch.nn.utils.clip_grad_norm_(embedder.parameters(), config.clip_norm)
+            if not (math.isfinite(loss_value) and math.isfinite(norm)):
+                cause = f"the loss is {loss_value} and its gradient {norm.item()} at step {step}"
+                raise ModelError(readable(out), cause, "begin a new run with a lower learning_rate")
             optimiser.step()
 
             now, done = time.monotonic(), step + 1
+            pace = (now - begun) / (done - first_step)
+            watched = whitened = None
+            if watch is not None and (now - looked > config.watch_every_s or done == config.steps):
+                watched, looked = watch.look(embedder), time.monotonic()
             if done == config.steps:
                 encode = slice_embedding(embedder, whitened=False, bf16=False)
                 fit_whitening(embedder, encode, store, sides.train)
-            pace = (now - begun) / (done - first_step)
-            watched = None
-            if watch is not None and (now - looked > config.watch_every_s or done == config.steps):
-                watched, looked = watch.look(embedder), time.monotonic()
+                whitened = watch.look(embedder) if watch is not None else None
             if now - saved > config.checkpoint_every_s or done == end:
                 save(done)
                 saved = time.monotonic()
-            line = {"step": step, "loss": loss_value, "grad_norm": float(norm), "seconds": round(now - begun, 2)}
-            metrics.write(json.dumps(line | (asdict(watched) if watched else {})) + "\n")
-            metrics.flush()
+            line = {
+                "step": step,
+                "loss": loss_value,
+                "grad_norm": norm.item(),
+                "seconds": round(past.seconds + now - begun, 2),
+            }
+            seen = asdict(watched) if watched else {}
+            seen |= {f"whitened_{k}": v for k, v in asdict(whitened).items()} if whitened else {}
+            with writing(out):
+                metrics.write(json.dumps(line | seen) + "\n")
+                metrics.flush()
             if report is not None:
                 rate = 2 * config.batch_pairs / pace
-                report(StepReport(done, config.steps, loss_value, rate, pace * (config.steps - done), watched))
+                report(
+                    StepReport(done, config.steps, loss_value, rate, pace * (config.steps - done), watched, whitened)
+                )
     if not last.exists():
         save(first_step)
     return last
@@ -180,8 +217,8 @@ def _optimiser_tensors(embedder: Embedder, optimiser: torch.optim.Optimizer) -> 
     }
 
 
-def _resume(last: Path, embedder: Embedder, optimiser: torch.optim.Optimizer, origin: Mapping[str, Any]) -> int:
-    """Fill model and optimiser from a checkpoint of this very run; the step to go on with."""
+def _resume(last: Path, embedder: Embedder, optimiser: torch.optim.Optimizer, origin: Mapping[str, Any]) -> _Past:
+    """Fill model and optimiser from a checkpoint of this very run; where to go on."""
     found = load_checkpoint(last)
     expected = json.loads(json.dumps(origin))  # as JSON gives it back: tuples are lists there
     changed = [k for k in expected if found.provenance.get(k) != expected[k]]
@@ -198,7 +235,7 @@ def _resume(last: Path, embedder: Embedder, optimiser: torch.optim.Optimizer, or
             k: v if k == "step" else v.to(parameter.device).contiguous(memory_format=_format_of(parameter))
             for k, v in keys.items()
         }
-    return int(found.provenance["step"])
+    return _Past(int(found.provenance["step"]), found.provenance["seconds"], tuple(found.provenance["sessions"]))
 
 
 def _format_of(parameter: Tensor) -> torch.memory_format:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import platform
+import shlex
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -18,13 +19,19 @@ from nearfield import __version__
 def provenance(command: Sequence[str]) -> dict[str, Any]:
     """Command, versions, machine, and the commit of the source tree where there is one."""
     return {
-        "command": " ".join(["nearfield", *command[1:]]),
+        "command": shlex.join(["nearfield", *map(_public, command[1:])]),
         "commit": _commit(),
         "nearfield": __version__,
         "torch": torch.__version__,
         "machine": f"{platform.machine()}, {torch.get_num_threads()} threads",
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
     }
+
+
+def _public(word: str) -> str:
+    """A path without the folders of this machine (the last two parts stay); any other word as it is."""
+    path = Path(word)
+    return str(Path(*path.parts[-2:])) if path.is_absolute() else word
 
 
 def _commit() -> str:
