@@ -62,6 +62,8 @@ def card() -> str:
             "  by recording quality more than by anything a listener cares for.",
             "- The model keeps tempo, key and equalisation (augmentations were shared by the two slices of a pair), so tracks of",
             "  one album, mastered alike, attract each other.",
+            "- It hears the codec: a track encoded anew by MP3 or Vorbis stays close to itself (median cosine 0.97 and 0.99 on 24",
+            "  tracks), but Opus at the lowest rate, which cuts the treble off, moves it far away (0.41).",
             "- One seed, one training; no label of genre, mood or instrument was used to train or to judge it.",
             "",
             "## What it was trained on",

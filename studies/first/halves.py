@@ -3,7 +3,8 @@
     python studies/first/halves.py GAMES_STORE [--model MODEL.onnx] [--seed 0]
 
 Each held-out track is cut into halves, of each 8 evenly spaced slices; every method sees the same slices. A half asks for
-its other half among all other halves, then among those of the same package only. Intervals are bootstrapped over tracks;
+its other half among all other halves, then among those of the same package only; then once more each slice by itself asks
+for the slice at its place in the other half, which leaves more room to differ. Intervals are bootstrapped over tracks;
 the differences are paired by track. Writes the section "halves" of results/river.json.
 """
 
@@ -11,7 +12,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,7 @@ from nearfield.train.whiten import fit_whitening
 
 GOAL = "at recall@1, among all and within the package, the trained model beats all three with intervals apart"
 TRAINED = "trained"
+Method = Callable[[np.ndarray], Vectors]
 MUST_BEAT = ("untrained, same encoder", "MFCC mean and deviation", "mean log-mel", "mean log-mel, standardised")
 
 
@@ -47,10 +49,11 @@ def main() -> int:
     numbers = [n for n in sides.held_out if store.entries[n].frames >= 600]
     packages = [store.tracks[n].package for n in numbers]
     halves = cut_halves(store, numbers)
-    spaces = {TRAINED: embed_halves(halves, load_model(options.model).embed_slices)}
-    spaces |= baselines(halves, options.seed)
-    spaces["untrained, whitened on training tracks"] = whitened(halves, store, sides.train, options.seed)
-    content = judged(spaces, packages, options.seed) | {"seed": options.seed, "n_tracks": len(numbers), "goal": GOAL}
+    methods = embeddings(store, sides.train, options.model, options.seed)
+    spaces = {name: method(halves) for name, method in methods.items()}
+    alone = {name: [method(halves[:, :, [n]]) for n in range(halves.shape[2])] for name, method in methods.items()}
+    content = judged(spaces, alone, packages, options.seed)
+    content |= {"seed": options.seed, "n_tracks": len(numbers), "goal": GOAL}
     write_section("halves", content)
     for row in content["rows"]:
         print(f"{row['method']:40s} {named(row)} {row['value']:.3f} [{row['low']:.3f}, {row['high']:.3f}]")
@@ -67,21 +70,19 @@ def named(row: Mapping[str, object]) -> str:
     return f"{row['candidates']:13s} {row['metric']:10s}"
 
 
-def baselines(halves: np.ndarray, seed: int) -> dict[str, Vectors]:
-    """(N, 2, D) half vectors of the three methods that training must beat."""
+def embeddings(store: MelStore, train: Sequence[int], model: str | None, seed: int) -> dict[str, Method]:
+    """The methods by name, each (N, 2, S, M, T) halves -> (N, 2, D) vectors."""
+    plain, whitened = fresh(seed), fresh(seed)
+    fit_whitening(whitened, slice_embedding(whitened, whitened=False, bf16=False), store, train)
+    trained = load_model(model).embed_slices
     return {
-        "untrained, same encoder": embed_halves(halves, slice_embedding(fresh(seed), bf16=False)),
-        "MFCC mean and deviation": standardised(pooled_halves(halves, mfcc_statistics)),
-        "mean log-mel": pooled_halves(halves, mean_log_mel),
-        "mean log-mel, standardised": standardised(pooled_halves(halves, mean_log_mel)),
+        TRAINED: lambda h: embed_halves(h, trained),
+        "untrained, same encoder": lambda h: embed_halves(h, slice_embedding(plain, bf16=False)),
+        "MFCC mean and deviation": lambda h: standardised(pooled_halves(h, mfcc_statistics)),
+        "mean log-mel": lambda h: pooled_halves(h, mean_log_mel),
+        "mean log-mel, standardised": lambda h: standardised(pooled_halves(h, mean_log_mel)),
+        "untrained, whitened on training tracks": lambda h: embed_halves(h, slice_embedding(whitened, bf16=False)),
     }
-
-
-def whitened(halves: np.ndarray, store: MelStore, train: Sequence[int], seed: int) -> Vectors:
-    """The untrained encoder with the closed-form map that training ends with."""
-    embedder = fresh(seed)
-    fit_whitening(embedder, slice_embedding(embedder, whitened=False, bf16=False), store, train)
-    return embed_halves(halves, slice_embedding(embedder, bf16=False))
 
 
 def fresh(seed: int) -> Embedder:
@@ -89,24 +90,28 @@ def fresh(seed: int) -> Embedder:
     return Embedder(EmbedderConfig()).eval()
 
 
-def judged(spaces: Mapping[str, Vectors], packages: list[str], seed: int) -> dict[str, object]:
+def judged(
+    spaces: Mapping[str, Vectors], alone: Mapping[str, list[Vectors]], packages: list[str], seed: int
+) -> dict[str, object]:
     """Rows with intervals, paired differences, and whether the goal is met."""
-    rows, paired, recalls = [], [], {}
+    recalls: dict[tuple[str, str, str], np.ndarray] = {}
     for method, vectors in spaces.items():
         for candidates, groups in (("all", None), ("same package", packages)):
             for k in (1, 10):
-                each = half_recalls(vectors, k, groups)
-                recalls[method, candidates, k] = each
-                estimate = bootstrap_mean(each, np.random.default_rng(seed))
-                rows.append({"method": method, "candidates": candidates, "metric": f"recall@{k}"} | estimate.as_dict())
-    for method in spaces:
-        for candidates in ("all", "same package") if method != TRAINED else ():
-            for k in (1, 10):
-                gain = recalls[TRAINED, candidates, k] - recalls[method, candidates, k]
-                estimate = bootstrap_mean(gain, np.random.default_rng(seed)).as_dict()
-                estimate["difference"] = estimate.pop("value")
-                against = {"method": TRAINED, "against": method, "candidates": candidates, "metric": f"recall@{k}"}
-                paired.append(against | estimate)
+                recalls[method, candidates, f"recall@{k}"] = half_recalls(vectors, k, groups)
+            single = [half_recalls(v, 1, groups) for v in alone[method]]
+            recalls[method, candidates, "recall@1 of single slices"] = np.mean(single, axis=0)
+    names = ("method", "candidates", "metric")
+    rows = [
+        dict(zip(names, key, strict=True)) | bootstrap_mean(each, np.random.default_rng(seed)).as_dict()
+        for key, each in recalls.items()
+    ]
+    paired = []
+    for (method, candidates, metric), each in recalls.items():
+        if method != TRAINED:
+            gain = bootstrap_mean(recalls[TRAINED, candidates, metric] - each, np.random.default_rng(seed)).as_dict()
+            gain["difference"] = gain.pop("value")
+            paired.append({"method": TRAINED, "against": method, "candidates": candidates, "metric": metric} | gain)
     found = {(r["method"], r["candidates"], r["metric"]): r for r in rows}
     for row in paired:
         ours, theirs = (found[m, row["candidates"], row["metric"]] for m in (TRAINED, row["against"]))

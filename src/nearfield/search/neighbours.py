@@ -16,7 +16,9 @@ from nearfield.search.exact import cosines, top_k
 
 Floats = npt.NDArray[np.float32]
 
-DUPLICATE_SIMILARITY = 0.985
+# For the shipped model: 24 tracks of games encoded anew by MP3 and Vorbis come back at 0.93 or more in nine of ten cases,
+# and no two different tracks of games that are as long lie above 0.893.
+DUPLICATE_SIMILARITY = 0.93
 _DUPLICATE_SECONDS = 2.0
 _BRACKETS = re.compile(r"\([^)]*\)|\[[^\]]*\]")
 _NOT_WORD = re.compile(r"[\W_]+")
