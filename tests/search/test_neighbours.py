@@ -44,7 +44,9 @@ def test_the_same_artist_and_title_is_one_recording() -> None:
 
 
 def test_the_same_name_at_another_length_is_another_recording() -> None:
-    tracks = [Track(id=str(i), path=str(i), artist="X", title=f"Battle (Level {i})", duration_s=60.0 + 9 * i) for i in (0, 1)]
+    tracks = [
+        Track(id=str(i), path=str(i), artist="X", title=f"Battle (Level {i})", duration_s=60.0 + 9 * i) for i in (0, 1)
+    ]
     assert not repeats(1, [0], np.eye(2, dtype=np.float32), tracks, 0.985)
 
 
