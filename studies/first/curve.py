@@ -1,8 +1,9 @@
 """Put a run's curve into results/river.json (section "training").
 
-    python studies/first/curve.py runs/compact games.store
+    python studies/first/curve.py runs/compact
 
-What was seen of the validation tracks is of the raw encoder output; `whitened` is the same of the model as exported.
+What was seen of the validation tracks while training is of parts not yet whitened; `whitened` is the same of the model as
+exported.
 """
 
 from __future__ import annotations
@@ -10,24 +11,18 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
-
-import torch
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "bench"))
 from common import write_section
 
-from nearfield.data.melstore import MelStore
-from nearfield.data.split import split_tracks
 from nearfield.model.checkpoint import load_checkpoint
-from nearfield.train.watch import Watch
 
 POINTS = 20
 
 
 def main() -> int:
-    out, store = Path(sys.argv[1]), MelStore(Path(sys.argv[2]))
+    out = Path(sys.argv[1])
     lines = {}
     for text in (out / "metrics.jsonl").read_text().splitlines():
         line = json.loads(text)
@@ -36,15 +31,9 @@ def main() -> int:
     size = max(1, len(steps) // POINTS)
     blocks = [steps[n : n + size] for n in range(0, len(steps), size)]
 
-    found = load_checkpoint(out / "last.safetensors")
-    origin, embedder = found.provenance, found.embedder
-    frames = embedder.config.encoder.slice_frames
-    watch = Watch(store, split_tracks(store.tracks).validation, frames, origin["train"]["seed"])
-    whitened = numbers(asdict(watch.look(embedder)))
-    embedder.centre.zero_()
-    embedder.whitener.copy_(torch.eye(len(embedder.centre)))
-    looked = [[s["step"] + 1, *numbers(s)] for s in steps[:-1] if "recall_at_1" in s]
-    looked.append([steps[-1]["step"] + 1, *numbers(asdict(watch.look(embedder)))])
+    origin = load_checkpoint(out / "last.safetensors").provenance
+    looked = [[s["step"] + 1, *numbers(s)] for s in steps if "recall_at_1" in s]
+    whitened = numbers({k.removeprefix("whitened_"): v for k, v in steps[-1].items() if k.startswith("whitened_")})
     content = {
         "command": origin["command"],
         "commit": origin["commit"],

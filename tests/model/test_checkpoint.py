@@ -19,7 +19,9 @@ from nearfield.model.embedder import Embedder, EmbedderConfig, ProjectorConfig
 from nearfield.model.export import export, export_embedder
 
 SMALL = EmbedderConfig(
-    encoder=CompactConfig(channels=(16, 32), blocks=(1, 1), slow_dimensions=24, fast_bands=4, fast_dimensions=8),
+    encoder=CompactConfig(
+        channels=(16, 32), blocks=(1, 1), slow_dimensions=24, fast_bands=4, fast_dimensions=8, texture_dimensions=6
+    ),
     projector=ProjectorConfig((32,), 16),
 )
 
@@ -92,11 +94,11 @@ def test_the_export_says_what_torch_says_and_carries_the_front_end(tmp_path: Pat
     save_checkpoint(tmp_path / "c.safetensors", embedder, {"seed": 3})
     result = export(tmp_path / "c.safetensors", tmp_path / "m.onnx", "small")
     assert result.largest_error < 1e-5
-    assert (result.dimensions, result.bytes) == (32, (tmp_path / "m.onnx").stat().st_size)
+    assert (result.dimensions, result.bytes) == (38, (tmp_path / "m.onnx").stat().st_size)
     model = onnx.load(tmp_path / "m.onnx")
     said = json.loads(next(p.value for p in model.metadata_props if p.key == "nearfield"))
     assert said["mel"] == SMALL.mel.as_dict()
-    assert (said["slice_frames"], said["dimensions"], said["provenance"]["seed"]) == (300, 32, 3)
+    assert (said["slice_frames"], said["dimensions"], said["provenance"]["seed"]) == (300, 38, 3)
     assert not any("projector" in i.name for i in model.graph.initializer)
     session = onnxruntime.InferenceSession(tmp_path / "m.onnx", providers=["CPUExecutionProvider"])
     for batch in (1, 7):

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from conftest import tone_track
-from nearfield.model.compact import CompactConfig, CompactEncoder, FastPath, modulation_basis
+from nearfield.model.compact import CompactConfig, CompactEncoder, FastPath, modulation_basis, texture
 from nearfield.model.embedder import Embedder, EmbedderConfig, standardise
 from nearfield.model.scaled import ScaledConv2d
 from nearfield.sound.mel import log_mel
@@ -24,9 +24,12 @@ def test_size_and_dimensions_are_as_promised() -> None:
     encoder = CompactEncoder(CompactConfig())
     assert sum(p.numel() for p in encoder.parameters()) <= 3_000_000
     assert 256 <= CompactConfig().dimensions <= 512
-    assert encoder(slices(0)).shape == (4, CompactConfig().dimensions)
-    assert CompactConfig(fast_bands=0).dimensions == 256
-    assert CompactEncoder(CompactConfig(fast_bands=0))(slices(0)).shape == (4, 256)
+    assert encoder(slices(0)).shape == (4, 256 + 128 + 4 * 96)
+    assert Embedder(EmbedderConfig())(slices(0)).shape == (4, CompactConfig().dimensions) == (4, 512)
+    assert CompactConfig(fast_bands=0).dimensions == 256 + 128
+    alone = CompactConfig(fast_bands=0, texture_dimensions=0)
+    assert alone.dimensions == 256
+    assert CompactEncoder(alone)(slices(0)).shape == (4, 256)
 
 
 def test_no_slice_sees_another() -> None:
@@ -35,6 +38,37 @@ def test_no_slice_sees_another() -> None:
     together = embedder(slices(1))
     alone = torch.cat([embedder(s[None]) for s in slices(1)])
     assert (together - alone).abs().max() < 1e-4
+
+
+def test_every_part_has_length_one_and_none_looks_at_another() -> None:
+    torch.manual_seed(0)
+    embedder = Embedder(EmbedderConfig()).eval()
+    out = embedder(slices(1))
+    parts = out.split([p.kept for p in CompactConfig().parts], dim=1)
+    assert [p.shape[1] for p in parts] == [256, 128, 128]
+    for part in parts:
+        assert torch.allclose(part.norm(dim=1), torch.ones(4), atol=1e-5)
+    with torch.no_grad():
+        embedder.encoder.fast.out.weight.mul_(-2)
+    changed = embedder(slices(1)).split([256, 128, 128], dim=1)
+    assert (changed[0] - parts[0]).abs().max() < 1e-6
+    assert (changed[1] - parts[1]).abs().max() > 0.01
+    assert (changed[2] - parts[2]).abs().max() < 1e-6
+
+
+def test_texture_is_what_numpy_says_of_each_band() -> None:
+    x = slices(5)
+    array = x.numpy().astype(np.float64)
+    steps = np.diff(array, axis=2)
+    wanted = np.concatenate([array.mean(2), array.std(2), np.abs(steps).mean(2), steps.std(2)], axis=1)
+    assert np.abs(texture(x).numpy() - wanted).max() < 1e-4
+    assert texture(torch.zeros(1, 96, 300)).abs().max() <= 1e-3
+
+
+@pytest.mark.parametrize("kept", [-1, 385])
+def test_a_texture_larger_than_its_statistics_is_refused(kept: int) -> None:
+    with pytest.raises(ValueError, match="texture_dimensions must be 0 to 4 x n_mels = 384"):
+        CompactConfig(texture_dimensions=kept)
 
 
 def test_weights_are_standardised_and_scales_act_as_on_the_sound() -> None:
@@ -105,6 +139,6 @@ def test_mismatched_mels_are_refused() -> None:
 
 def test_stages_of_one_width_are_fine_and_unequal_lists_are_not() -> None:
     encoder = CompactEncoder(CompactConfig(channels=(16, 16, 32), blocks=(1, 1, 1)))
-    assert encoder(slices(0)).shape == (4, CompactConfig().dimensions)
+    assert encoder(slices(0)).shape == (4, 256 + 128 + 4 * 96)
     with pytest.raises(ValueError, match="must be of one length"):
         CompactConfig(channels=(16, 32), blocks=(1,))

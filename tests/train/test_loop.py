@@ -26,7 +26,7 @@ from nearfield.train.feed import Augment
 from nearfield.train.loop import StepReport, TrainConfig, _weight_groups, train
 from nearfield.train.schedule import learning_rate
 from nearfield.train.watch import slice_embedding
-from nearfield.train.whiten import fit_whitening
+from nearfield.train.whiten import fit_whitening, whitening
 
 CONFIG = TrainConfig(
     model=SMALL,
@@ -142,18 +142,37 @@ def test_weights_without_decay_are_the_gains_and_biases() -> None:
 def test_whitening_makes_the_scatter_inside_tracks_even(store: MelStore) -> None:
     torch.manual_seed(0)
     embedder = Embedder(SMALL)
-    fit_whitening(embedder, slice_embedding(embedder, whitened=False, bf16=False), store, range(20))
-    vectors = np.stack([embed_slices(embedder, store, n) for n in range(20)])
+    encode = slice_embedding(embedder, whitened=False, bf16=False)
+    fit_whitening(embedder, encode, store, range(20))
+    slices = [cut_halves(store, [n], 4).reshape(8, 96, 300).astype(np.float32) for n in range(20)]
+    vectors = np.stack([embedder.whiten(torch.from_numpy(encode(s))).numpy() for s in slices])
     inside = (vectors - vectors.mean(axis=1, keepdims=True)).reshape(-1, vectors.shape[-1])
-    variance = np.linalg.eigvalsh(inside.T @ inside / len(inside))
-    assert variance.max() < 1.001
-    assert np.median(variance) > 0.01
+    first = 0
+    for part in SMALL.encoder.parts:
+        own = inside[:, first : first + part.kept]
+        variance = np.linalg.eigvalsh(own.T @ own / len(own))
+        assert variance.max() < 1.001
+        assert np.median(variance) > 0.01
+        first += part.kept
+    assert first == vectors.shape[-1]
     assert np.abs(vectors.mean(axis=(0, 1))).max() < 1e-3
 
 
-def embed_slices(embedder: Embedder, store: MelStore, n: int) -> np.ndarray:
-    slices = cut_halves(store, [n], 4).reshape(8, 96, 300).astype(np.float32)
-    return slice_embedding(embedder, bf16=False)(slices)
+def test_what_is_kept_is_where_tracks_differ() -> None:
+    rng = np.random.default_rng(0)
+    means = np.zeros((200, 6))
+    means[:, [1, 4]] = rng.standard_normal((200, 2)) * (3.0, 2.0)
+    means -= means.mean(axis=0)
+    within = np.diag([4.0, 1.0, 9.0, 1.0, 0.25, 1.0])
+    kept = whitening(within, means, 2)
+    assert kept.shape == (6, 2)
+    weight = np.abs(kept) / np.abs(kept).max(axis=0)
+    assert weight[:, 1].argmax() == 4  # the largest last: 2 over a deviation of 0.5 beats 3 over 1
+    assert weight[:, 0].argmax() == 1
+    whole = whitening(within, means, 6)
+    variances = np.array([0.25, 1, 1, 1, 4, 9])
+    shrunk = variances / (variances + 0.03 * variances.mean())
+    assert np.allclose(whole.T @ within @ whole, np.diag(shrunk), atol=1e-12)
 
 
 def test_a_store_of_another_front_end_is_refused(store: MelStore, tmp_path: Path) -> None:

@@ -1,13 +1,16 @@
-"""The small encoder for CPUs: a slow path that hears sound, a fast path that hears movement.
+"""The small encoder for CPUs: a slow path that hears sound, a fast path that hears movement, and the texture of a slice.
 
 Two paths over one slice is the idea of SF-NFNet (arXiv 2111.12124), in a form that two cores can train. The slow path is
 a normaliser-free residual network (arXiv 2102.06171) over mel x frame; it keeps the frequency axis to the end, so that
 register and key survive. The fast path takes onset envelopes of a few learned bands, and of each the magnitude of its
 Fourier transform over the whole slice on a logarithmic axis from 0.5 to 16 Hz: a change of tempo is then a shift, which
-small convolutions read off. Magnitudes leave out where in the bar the slice begins.
+small convolutions read off. Magnitudes leave out where in the bar the slice begins. The texture needs no learning: how
+each mel band is distributed and how fast it changes, as in the statistics by which listeners tell sound textures apart
+(McDermott and Simoncelli, Neuron 2011, of whose statistics these are the first few).
 
 Deviations from SF-NFNet-F0: no lateral connections, plain instead of grouped convolutions, no squeeze-and-excite, a
-closed-form transform in place of the fast path's learned layers. Why: docs/decisions/0003-two-paths.md.
+closed-form transform in place of the fast path's learned layers. Why: docs/decisions/0003-two-paths.md; the texture:
+docs/decisions/0006-texture.md.
 """
 
 from __future__ import annotations
@@ -22,12 +25,22 @@ from torch import Tensor, nn
 from nearfield.model.scaled import RELU_GAMMA, ScaledConv2d
 
 ALPHA = 0.2  # the residual branch's share of variance, as in the NFNet paper
+STATISTICS = 4  # of each band, see `texture`
 SKIP_GAIN = 1.0  # a deep network starts its branches at 0; eight blocks need no such care, and learn sooner
 
 
 @dataclass(frozen=True)
+class Part:
+    """One named part of the embedding: so many numbers the encoder gives, so many the embedder keeps of them."""
+
+    name: str
+    given: int
+    kept: int
+
+
+@dataclass(frozen=True)
 class CompactConfig:
-    """Sizes. `fast_bands` = 0 leaves the fast path out (for ablation)."""
+    """Sizes. `fast_bands` = 0 leaves the fast path out, `texture_dimensions` = 0 the texture."""
 
     n_mels: int = 96
     slice_frames: int = 300
@@ -39,20 +52,42 @@ class CompactConfig:
     fast_frequencies: int = 96
     fast_channels: int = 32
     fast_dimensions: int = 128
+    texture_dimensions: int = 128
 
     def __post_init__(self) -> None:
         if not self.channels or len(self.channels) != len(self.blocks):
             raise ValueError(f"channels {self.channels} and blocks {self.blocks} must be of one length, at least 1")
         if min(self.channels) < 2 or min(self.blocks) < 1:
             raise ValueError("each stage needs at least 2 channels and 1 block")
+        if not 0 <= self.texture_dimensions <= STATISTICS * self.n_mels:
+            raise ValueError(
+                f"texture_dimensions must be 0 to {STATISTICS} x n_mels = {STATISTICS * self.n_mels}, "
+                f"got {self.texture_dimensions}"
+            )
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """In the order in which the encoder gives them; the texture, which is not learned, comes last."""
+        parts = [Part("slow", self.slow_dimensions, self.slow_dimensions)]
+        if self.fast_bands:
+            parts.append(Part("fast", self.fast_dimensions, self.fast_dimensions))
+        if self.texture_dimensions:
+            parts.append(Part("texture", STATISTICS * self.n_mels, self.texture_dimensions))
+        return tuple(parts)
+
+    @property
+    def learned(self) -> int:
+        """How many of the numbers the encoder gives are learned by gradient: the first ones."""
+        return sum(p.given for p in self.parts if p.name != "texture")
 
     @property
     def dimensions(self) -> int:
-        return self.slow_dimensions + (self.fast_dimensions if self.fast_bands else 0)
+        """Of the embedding."""
+        return sum(p.kept for p in self.parts)
 
 
 class CompactEncoder(nn.Module):
-    """(B, M, T) standardised log-mel slices -> (B, D) embeddings, not normalised."""
+    """(B, M, T) standardised log-mel slices -> (B, D) as `CompactConfig.parts` says, not normalised."""
 
     def __init__(self, config: CompactConfig) -> None:
         super().__init__()
@@ -60,9 +95,23 @@ class CompactEncoder(nn.Module):
         self.slow = SlowPath(config)
         self.fast = FastPath(config) if config.fast_bands else None
 
-    def forward(self, x: Tensor) -> Tensor:
-        slow = self.slow(x)
+    def learned(self, x: Tensor) -> Tensor:
+        """What gradients reach: (B, `CompactConfig.learned`)."""
+        slow: Tensor = self.slow(x)
         return slow if self.fast is None else torch.cat([slow, self.fast(x)], dim=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        learned = self.learned(x)
+        return learned if not self.config.texture_dimensions else torch.cat([learned, texture(x)], dim=1)
+
+
+def texture(x: Tensor) -> Tensor:
+    """(B, M, T) -> (B, STATISTICS * M): of each band the mean, the deviation, and those of its steps from frame to frame."""
+    x = x.float()
+    steps = x[:, :, 1:] - x[:, :, :-1]
+    deviation = torch.sqrt(x.var(dim=2, correction=0) + 1e-6)  # a band that stands still has none
+    step_deviation = torch.sqrt(steps.var(dim=2, correction=0) + 1e-6)
+    return torch.cat([x.mean(dim=2), deviation, steps.abs().mean(dim=2), step_deviation], dim=1)
 
 
 class SlowPath(nn.Module):

@@ -39,9 +39,10 @@ class EmbedderConfig:
 class Embedder(nn.Module):
     """Raw log-mel slices (B, M, T) -> embeddings (B, D); `project` goes on to the space of the loss.
 
-    The embedding is the encoder's output, centred and whitened by a linear map that is fitted once, when training ends
-    (train/whiten.py); until then the map changes nothing. The projector sees the encoder's output through a ReLU: what an
-    output is below zero has no part in the loss.
+    Each part of the encoder's output is centred, mapped linearly and scaled to length 1, so that every part has one say in
+    a cosine. The maps are fitted once, when training ends (train/whiten.py); until then they change nothing, or are a
+    random projection where a part keeps fewer numbers than it is given. The projector sees what the encoder has learned
+    through a ReLU: what an output is below zero has no part in the loss.
     """
 
     centre: Tensor
@@ -51,29 +52,40 @@ class Embedder(nn.Module):
         super().__init__()
         self.config = config
         self.encoder = CompactEncoder(config.encoder)
-        D = config.encoder.dimensions
-        self.register_buffer("centre", torch.zeros(D))
-        self.register_buffer("whitener", torch.eye(D))
+        parts = config.encoder.parts
+        self.register_buffer("centre", torch.zeros(sum(p.given for p in parts)))
+        maps = [torch.eye(p.given) if p.given == p.kept else _random_projection(p.given, p.kept) for p in parts]
+        self.register_buffer("whitener", torch.block_diag(*maps))  # type: ignore[no-untyped-call]
         layers: list[nn.Module] = []
-        widths = (D, *config.projector.hidden)
+        widths = (config.encoder.learned, *config.projector.hidden)
         for before, after in pairwise(widths):
             layers += [nn.Linear(before, after), nn.ReLU()]
         self.projector = nn.Sequential(*layers, nn.Linear(widths[-1], config.projector.dimensions))
 
     def encode(self, log_mel: Tensor) -> Tensor:
-        """(B, M, T) -> the encoder's own output (B, D), before whitening."""
+        """(B, M, T) -> the encoder's own output, before whitening."""
         out: Tensor = self.encoder(standardise(log_mel))
         return out
 
-    def forward(self, log_mel: Tensor) -> Tensor:
-        encoded = self.encode(log_mel)
+    def whiten(self, encoded: Tensor) -> Tensor:
+        """The encoder's output -> (B, D), every part mapped but not yet scaled."""
         with torch.autocast(encoded.device.type, enabled=False):  # small directions are made large: 8 bits are too few
             return (encoded.float() - self.centre) @ self.whitener
 
+    def forward(self, log_mel: Tensor) -> Tensor:
+        parts = torch.split(self.whiten(self.encode(log_mel)), [p.kept for p in self.config.encoder.parts], dim=1)
+        return torch.cat([F.normalize(part, dim=1) for part in parts], dim=1)
+
     def project(self, log_mel: Tensor) -> Tensor:
         """(B, M, T) -> (B, projector dimensions)."""
-        out: Tensor = self.projector(F.relu(self.encode(log_mel)))
+        out: Tensor = self.projector(F.relu(self.encoder.learned(standardise(log_mel))))
         return out
+
+
+def _random_projection(given: int, kept: int) -> Tensor:
+    """(given, kept) with orthonormal columns."""
+    columns: Tensor = torch.linalg.qr(torch.randn(given, kept))[0]
+    return columns
 
 
 def standardise(log_mel: Tensor) -> Tensor:

@@ -13,16 +13,27 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 RELU_GAMMA = math.sqrt(2 / (1 - 1 / math.pi))  # 1 / std(relu(x)) for x of unit variance
+GELU_GAMMA = 1.7015043497085571  # the same for the exact GELU, as published
 
 
 class ScaledConv2d(nn.Conv2d):
-    """`w = gain * (v - mean) / sqrt(max(var * fan_in, 1e-4))`, mean and population variance over in, height, width."""
+    """`w = gain * (v - mean) / sqrt(max(var * fan_in, 1e-4))`, mean and population variance over in, height, width.
+
+    Padding is symmetric; with `same` it is TensorFlow's, whose odd cell stands at the end.
+    """
 
     def __init__(
-        self, in_channels: int, out_channels: int, kernel: tuple[int, int], stride: tuple[int, int] = (1, 1)
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel: tuple[int, int],
+        stride: tuple[int, int] = (1, 1),
+        groups: int = 1,
+        same: bool = False,
     ) -> None:
-        padding = ((kernel[0] - 1) // 2, (kernel[1] - 1) // 2)
-        super().__init__(in_channels, out_channels, kernel, stride, padding)
+        padding = (0, 0) if same else ((kernel[0] - 1) // 2, (kernel[1] - 1) // 2)
+        super().__init__(in_channels, out_channels, kernel, stride, padding, groups=groups)
+        self.same = same
         nn.init.normal_(self.weight)
         assert self.bias is not None
         nn.init.zeros_(self.bias)
@@ -38,4 +49,13 @@ class ScaledConv2d(nn.Conv2d):
         """`scale_out * conv(scale_in * x)`; the scales act on the small weights, not on the large activations."""
         assert self.bias is not None
         weight = self.standardised() * (scale_in * scale_out)
-        return F.conv2d(x, weight, self.bias * scale_out, self.stride, self.padding)
+        if self.same:
+            x = self._padded(x)
+        return F.conv2d(x, weight, self.bias * scale_out, self.stride, self.padding, groups=self.groups)
+
+    def _padded(self, x: Tensor) -> Tensor:
+        edges: list[int] = []
+        for size, kernel, stride in zip(x.shape[:1:-1], self.kernel_size[::-1], self.stride[::-1], strict=True):
+            missing = max(0, (math.ceil(size / stride) - 1) * stride + kernel - size)
+            edges += [missing // 2, missing - missing // 2]
+        return F.pad(x, edges) if any(edges) else x
