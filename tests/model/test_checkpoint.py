@@ -99,6 +99,7 @@ def test_the_export_says_what_torch_says_and_carries_the_front_end(tmp_path: Pat
     said = json.loads(next(p.value for p in model.metadata_props if p.key == "nearfield"))
     assert said["mel"] == SMALL.mel.as_dict()
     assert (said["slice_frames"], said["dimensions"], said["provenance"]["seed"]) == (300, 38, 3)
+    assert said["parts"] == {"slow": 24, "fast": 8, "texture": 6}
     assert not any("projector" in i.name for i in model.graph.initializer)
     session = onnxruntime.InferenceSession(tmp_path / "m.onnx", providers=["CPUExecutionProvider"])
     for batch in (1, 7):

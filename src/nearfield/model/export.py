@@ -75,6 +75,7 @@ def _metadata(config: EmbedderConfig, name: str, licence: str, provenance: Mappi
         "mel": config.mel.as_dict(),
         "slice_frames": config.encoder.slice_frames,
         "dimensions": config.encoder.dimensions,
+        "parts": {part.name: part.kept for part in config.encoder.parts},
         "licence": licence,
         "provenance": dict(provenance),
     }

@@ -14,7 +14,6 @@ from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
-import scipy.fft
 
 Samples = npt.NDArray[np.float32]
 LogMel = npt.NDArray[np.float32]
@@ -106,6 +105,8 @@ def _reflected_end(held: Samples, half: int) -> Samples:
 
 def _frames_to_log_mel(padded: Samples, n_frames: int, config: MelConfig) -> LogMel:
     """(n_frames, n_mels) from samples of which frame t takes [t * hop, t * hop + window)."""
+    import scipy.fft  # a fifth of a second: only where sound is heard
+
     frames = np.lib.stride_tricks.sliding_window_view(padded, config.window)[:: config.hop][:n_frames]
     window = _window(config.window)
     bands = _banded_filters(config)
