@@ -30,7 +30,7 @@ from nearfield.train.whiten import fit_whitening, whitening
 
 CONFIG = TrainConfig(
     model=SMALL,
-    augment=Augment(TimeStretch(0.8, 1.25), PitchShift(), Equalise(), Mix()),
+    augment=Augment(TimeStretch(0.8, 1.25), PitchShift(), Equalise(), mix=Mix()),
     steps=6,
     batch_pairs=8,
     warmup_steps=2,
