@@ -57,7 +57,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--model", metavar="FILE", help="a model file (the shipped one)")
     parser.add_argument("--workers", type=int, default=2, metavar="N", help="processes, of both (2)")
     parser.add_argument("--rounds", type=int, default=3, metavar="N", help="warm runs, and turns with bliss-audio (3)")
-    parser.add_argument("--sample", type=int, default=1000, metavar="N", help="at most so many tracks for the turns (1000)")
+    parser.add_argument(
+        "--sample", type=int, default=1000, metavar="N", help="at most so many tracks for the turns (1000)"
+    )
     parser.add_argument("--bliss", metavar="PYTHON", help="a Python with bliss-audio")
     parser.add_argument("--no-bliss", action="store_true", help="leave bliss-audio out")
     return parser.parse_args()
