@@ -1,7 +1,7 @@
 """`nearfield index`: tracks per second, cold and warm, memory, an unchanged library, and bliss-audio beside it.
 
-    python bench/index.py corpora/games/manifest.parquet [--model FILE] [--sample 1000] [--rounds 3]
-    python bench/index.py FOLDER --no-bliss
+    python bench/index.py corpora/games/manifest.parquet [--model FILE] [--sample 240] [--rounds 3]
+    python bench/index.py FOLDER --part library
 
 Spaces are made in a temporary folder. bliss-audio is installed into an environment of its own there, unless
 --bliss names a Python that has it; both listen to the same seeded sample, in turns, with as many processes.
@@ -42,11 +42,13 @@ def main() -> None:
         folder = Path(name)
         ours = Indexer(asked.model, asked.workers, folder)
         settings = {"corpus": library.name, "tracks": len(library), "workers": asked.workers, **model_settings(ours)}
-        section = Section("index", SEED, settings)
-        whole_library(section, ours, asked.music, library, asked.rounds)
-        section.write()
-        if not asked.no_bliss:
+        if asked.part != "bliss":
+            section = Section("index", SEED, settings)
+            whole_library(section, ours, asked.music, library, asked.rounds)
+            section.write()
+        if asked.part != "library":
             python = asked.bliss or bliss_environment(folder / "bliss")
+            section = Section("bliss", SEED, settings | {"sample": asked.sample})
             beside_bliss(section, ours, python, sample_of(library, asked.sample), asked.rounds)
             section.write()
 
@@ -57,11 +59,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--model", metavar="FILE", help="a model file (the shipped one)")
     parser.add_argument("--workers", type=int, default=2, metavar="N", help="processes, of both (2)")
     parser.add_argument("--rounds", type=int, default=3, metavar="N", help="warm runs, and turns with bliss-audio (3)")
-    parser.add_argument(
-        "--sample", type=int, default=1000, metavar="N", help="at most so many tracks for the turns (1000)"
-    )
+    parser.add_argument("--sample", type=int, default=240, metavar="N", help="tracks for the turns (240)")
     parser.add_argument("--bliss", metavar="PYTHON", help="a Python with bliss-audio")
-    parser.add_argument("--no-bliss", action="store_true", help="leave bliss-audio out")
+    parser.add_argument("--part", choices=("library", "bliss", "both"), default="both", help="what to measure (both)")
     return parser.parse_args()
 
 
@@ -155,7 +155,7 @@ def bliss_environment(folder: Path) -> str:
     python = folder / "bin" / "python"
     quiet = ["--quiet", "--disable-pip-version-check", "--only-binary", ":all:"]
     if subprocess.run([python, "-m", "pip", "install", *quiet, BLISS], check=False).returncode:
-        sys.exit(f"{BLISS} cannot be installed here: give --bliss PYTHON or --no-bliss; all else is written")
+        sys.exit(f"{BLISS} cannot be installed here: give --bliss PYTHON; all else is written")
     return str(python)
 
 

@@ -50,7 +50,8 @@ RIVER = {
         "Held-out same-track retrieval",
         "The first and the second half of each held-out track are embedded apart, and look for each other.",
     ),
-    "index": Kind("Indexing", "`nearfield index`, files to a space, and bliss-audio on the same files."),
+    "index": Kind("Indexing", "`nearfield index`, files to a space."),
+    "bliss": Kind("Beside bliss-audio", "`nearfield index` and bliss-audio, in turns on the same files."),
     "fresh": Kind("A fresh machine", "`make demo` and `make test` in a new clone, with nothing installed or cached."),
 }
 
