@@ -70,9 +70,7 @@ def compose(piece: Piece) -> tuple[Bar, ...]:
         at, place = divmod(n, section_bars)
         letter = "AB".index(form[at % len(form)])
         chords = progressions[letter][place % len(progressions[letter])]
-        tune = bar_of_melody(
-            motifs[letter], _rng(piece, _BAR, n), place, section_bars, chords, SCALES[mode], pitch
-        )
+        tune = bar_of_melody(motifs[letter], _rng(piece, _BAR, n), place, section_bars, chords, SCALES[mode], pitch)
         pitch = tune[-1].pitch if tune else pitch
         moved = tuple(TuneNote(t.start, t.length, t.pitch + shift, t.velocity) for t in tune)
         bars.append(Bar(tuple(Chord((c.root + shift) % 12, c.intervals) for c in chords), moved))
@@ -80,11 +78,14 @@ def compose(piece: Piece) -> tuple[Bar, ...]:
 
 
 def mma_text(piece: Piece) -> str:
-    """The piece as MMA reads it. Instruments and levels are not in it: they are set in the arrangement (midi.py)."""
+    """The piece as MMA reads it.
+
+    Instruments, levels and the tempo's decimals, which MMA would cut, are set in the arrangement (midi.py).
+    """
     style = groove_styles()[piece.style]
     lines = [
         f"RndSeed {piece.performance_seed}",
-        f"Tempo {piece.tempo_bpm:g}",
+        f"Tempo {round(piece.tempo_bpm)}",
         f"Groove {style.file}:{piece.groove}",
         "Begin Solo",
         "  Voice Flute",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from nearfield.errors import CorpusError
@@ -10,7 +10,7 @@ from nearfield.errors import CorpusError
 DRUM_CHANNEL = 9
 _VOLUME, _REVERB_SEND = 7, 91  # controllers
 _META, _SYSEX, _ESCAPE = 0xFF, 0xF0, 0xF7
-_NAME, _END = 0x03, 0x2F  # kinds of meta events
+_NAME, _TEMPO = b"\x03", b"\x51"  # kinds of meta events
 _BROKEN = "an arrangement"
 
 
@@ -82,7 +82,7 @@ def _read_part(data: bytes) -> Part:
             size, start = _read_length(data, at + len(kind))
             body = data[start : start + size]
             at = start + size
-            if kind == bytes([_NAME]) and not name:
+            if kind == _NAME and not name:
                 name = body.decode("latin-1")
             events.append(Event(tick, status, kind + body))
         else:
@@ -143,29 +143,48 @@ def role_of(part: Part) -> str:
     return roles.get(head, "chords")
 
 
-def arrange(song: Song, volumes: Mapping[str, int], programs: Mapping[int, int], reverb_send: int) -> Song:
-    """The song with its levels and instruments set; no note is touched.
+@dataclass(frozen=True)
+class Arrangement:
+    """How a song is played. `volumes`: role -> channel volume, 0 to 127; a role without one is silent.
 
-    `volumes`: role -> channel volume, 0 to 127; the song's own changes of volume become shares of it.
-    `programs`: family of instruments (program // 8) -> program, for all but melody and drums. `reverb_send`: 0 to 127.
+    `programs`: family of instruments (program // 8) -> program, for bass and chords. `lead`: the melody's program.
+    `reverb_send`: 0 to 127.
     """
-    return Song(song.ticks_per_quarter, tuple(_arranged(p, volumes, programs, reverb_send) for p in song.parts))
+
+    tempo_bpm: float
+    volumes: Mapping[str, int]
+    programs: Mapping[int, int]
+    lead: int
+    reverb_send: int = 64
 
 
-def _arranged(part: Part, volumes: Mapping[str, int], programs: Mapping[int, int], reverb_send: int) -> Part:
+def arrange(song: Song, how: Arrangement) -> Song:
+    """The song with its tempo, levels and instruments set; no note is touched, but silent roles are left out."""
+    kept = [p for p in song.parts if role_of(p) in how.volumes or not any(e.command < 0xF0 for e in p.events)]
+    return Song(song.ticks_per_quarter, tuple(Part(p.name, tuple(_arranged(p, how))) for p in kept))
+
+
+def _arranged(part: Part, how: Arrangement) -> Iterator[Event]:
     role = role_of(part)
-    volume = volumes.get(role, 100)
-    events, seen = [], set()
+    volume = how.volumes.get(role, 0)
+    seen = set()
     for event in part.events:
         if event.command < 0xF0 and event.channel not in seen:
             seen.add(event.channel)
-            for controller, value in ((_VOLUME, volume), (_REVERB_SEND, reverb_send)):
-                events.append(Event(event.tick, 0xB0 | event.channel, bytes([controller, value])))
-        if event.command == 0xB0 and event.data[0] == _VOLUME:
-            event = Event(event.tick, event.status, bytes([_VOLUME, round(event.data[1] * volume / 127)]))
-        elif event.command == 0xB0 and event.data[0] == _REVERB_SEND:
+            for controller, value in ((_VOLUME, volume), (_REVERB_SEND, how.reverb_send)):
+                yield Event(event.tick, 0xB0 | event.channel, bytes([controller, value]))
+        if event.command == 0xB0 and event.data[0] == _REVERB_SEND:
             continue
-        elif event.command == 0xC0 and role in ("bass", "chords"):
-            event = Event(event.tick, event.status, bytes([programs.get(event.data[0] // 8, event.data[0])]))
-        events.append(event)
-    return Part(part.name, tuple(events))
+        yield Event(event.tick, event.status, _changed(event, role, volume, how))
+
+
+def _changed(event: Event, role: str, volume: int, how: Arrangement) -> bytes:
+    """What an event says in this arrangement; the song's own volumes become shares of the role's."""
+    if event.status == _META and event.data[:1] == _TEMPO:
+        return _TEMPO + round(60e6 / how.tempo_bpm).to_bytes(3, "big")
+    if event.command == 0xB0 and event.data[0] == _VOLUME:
+        return bytes([_VOLUME, round(event.data[1] * volume / 127)])
+    if event.command == 0xC0 and role != "drums":
+        program = how.lead if role == "melody" else how.programs.get(event.data[0] // 8, event.data[0])
+        return bytes([program])
+    return event.data
