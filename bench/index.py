@@ -1,6 +1,6 @@
 """`nearfield index`: tracks per second, cold and warm, memory, an unchanged library, and bliss-audio beside it.
 
-    python bench/index.py corpora/games/manifest.parquet [--model FILE] [--sample 240] [--rounds 3]
+    python bench/index.py corpora/games/manifest.parquet [--model FILE] [--sample 1000] [--rounds 3]
     python bench/index.py FOLDER --no-bliss
 
 Spaces are made in a temporary folder. bliss-audio is installed into an environment of its own there, unless
@@ -57,7 +57,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--model", metavar="FILE", help="a model file (the shipped one)")
     parser.add_argument("--workers", type=int, default=2, metavar="N", help="processes, of both (2)")
     parser.add_argument("--rounds", type=int, default=3, metavar="N", help="warm runs, and turns with bliss-audio (3)")
-    parser.add_argument("--sample", type=int, default=240, metavar="N", help="tracks for the turns (240)")
+    parser.add_argument(
+        "--sample", type=int, default=1000, metavar="N", help="at most so many tracks for the turns (1000)"
+    )
     parser.add_argument("--bliss", metavar="PYTHON", help="a Python with bliss-audio")
     parser.add_argument("--no-bliss", action="store_true", help="leave bliss-audio out")
     return parser.parse_args()

@@ -62,8 +62,7 @@ def card() -> str:
             "  by recording quality more than by anything a listener cares for.",
             "- The model keeps tempo, key and equalisation (augmentations were shared by the two slices of a pair), so tracks of",
             "  one album, mastered alike, attract each other.",
-            "- It hears the codec: a track encoded anew by MP3 or Vorbis stays close to itself (median cosine 0.97 and 0.99",
-            "  on 24 tracks), but Opus at the lowest rate, which cuts the treble off, moves it far away (0.41).",
+            *_recordings(results.get("recordings")),
             "- One seed, one training; no label of genre, mood or instrument was used to train or to judge it.",
             "",
             "## What it was trained on",
@@ -90,6 +89,20 @@ def _figures(halves: dict[str, Any] | None) -> list[str]:
         "| | among all | within its package |",
         "|---|---|---|",
         *[f"| {method} | {found['all']} | {found['same package']} |" for method, found in table.items()],
+    ]
+
+
+def _recordings(section: Any) -> list[str]:
+    """How near a track stays when it is encoded anew."""
+    if section is None:
+        return []
+    found = {f["name"]: f for f in section["figures"]}
+    suffix = ": median cosine with itself"
+    said = [f"{n.removesuffix(suffix)} {f['value']:.2f}" for n, f in found.items() if n.endswith(suffix)]
+    n = section["settings"]["tracks"]
+    return [
+        f"- It hears the codec: {n} tracks encoded anew have these median cosines with themselves: {', '.join(said)}",
+        f"  (`{section['command']}`).",
     ]
 
 

@@ -29,13 +29,26 @@ from nearfield.sound.mel import DEFAULT, log_mel
         (2400, 8, (0, 300, 600, 900, 1200, 1500, 1800, 2100)),
         (299, "all", ()),
         (300, "all", (0,)),
-        (350, "all", (0,)),
-        (351, "all", (0, 51)),
-        (1000, "all", (0, 200, 400, 600, 700)),
+        (350, "all", (50,)),
+        (400, "all", (50,)),
+        (401, "all", (50, 101)),
+        (801, "all", (50, 250, 450, 501)),
+        (1000, "all", (50, 250, 450, 650)),
     ],
 )
 def test_starts(n_frames: int, slices: Slices, starts: tuple[int, ...]) -> None:
     assert slice_starts(n_frames, 300, slices) == starts
+
+
+def test_all_slices_of_the_published_pipeline_lie_where_it_has_them() -> None:
+    golden = np.load(Path(__file__).parent.parent / "golden" / "pipeline.npz")
+    starts = slice_starts(1 + golden["waveform"].size // DEFAULT.hop, 300, "all")
+    assert [s + 150 for s in starts] == golden["centres"].tolist()
+    found = [
+        Cutter(DEFAULT, 300, "all").log_mel(e) for e in Cutter(DEFAULT, 300, "all").of_samples("x", golden["waveform"])
+    ]
+    expected = [golden["logmel"][:, s : s + 300] for s in starts]
+    np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
 @settings(max_examples=50, deadline=None)
@@ -54,7 +67,7 @@ def test_log_mel_is_that_of_the_whole(slices: Slices, seconds: float, tmp_path: 
     samples = tone_track(3, seconds)
     cutter = Cutter(DEFAULT, 300, slices)
     whole = log_mel(samples)
-    starts = slice_starts(samples.size // DEFAULT.hop, 300, slices)
+    starts = slice_starts(1 + samples.size // DEFAULT.hop, 300, slices)
     expected = np.stack([whole[:, s : s + 300] for s in starts])
     soundfile.write(tmp_path / "x.wav", samples, RATE_HZ, "FLOAT")
     sources: dict[str, list[Excerpt]] = {

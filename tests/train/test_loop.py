@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +12,11 @@ import torch
 
 from model.test_checkpoint import SMALL
 from nearfield.augment.equalise import Equalise
+from nearfield.augment.gain import Gain
+from nearfield.augment.mask import Mask
 from nearfield.augment.mix import Mix
 from nearfield.augment.pitch_shift import PitchShift
+from nearfield.augment.random_resized_crop import RandomResizedCrop
 from nearfield.augment.time_stretch import TimeStretch
 from nearfield.data.manifest import Manifest, write_manifest
 from nearfield.data.melstore import MelStore, StoreWriter
@@ -22,7 +25,7 @@ from nearfield.errors import ModelError
 from nearfield.model.checkpoint import load_checkpoint
 from nearfield.model.embedder import Embedder
 from nearfield.study.halves import cut_halves
-from nearfield.train.feed import Augment
+from nearfield.train.feed import Augment, views
 from nearfield.train.loop import StepReport, TrainConfig, _weight_groups, train
 from nearfield.train.schedule import learning_rate
 from nearfield.train.watch import slice_embedding
@@ -30,7 +33,7 @@ from nearfield.train.whiten import fit_whitening, whitening
 
 CONFIG = TrainConfig(
     model=SMALL,
-    augment=Augment(TimeStretch(0.8, 1.25), PitchShift(), Equalise(), Mix()),
+    augment=Augment(TimeStretch(0.8, 1.25), PitchShift(), Equalise(), mix=Mix()),
     steps=6,
     batch_pairs=8,
     warmup_steps=2,
@@ -58,6 +61,31 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> MelStore:
 
 def losses(out: Path) -> list[float]:
     return [json.loads(line)["loss"] for line in (out / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_views_are_changed_by_every_step_and_only_by_those_asked_for() -> None:
+    source = torch.from_numpy(np.random.default_rng(0).uniform(0, 5, (8, 420, 96)).astype(np.float32))
+    steps: dict[str, object] = {
+        "time_stretch": TimeStretch(),
+        "pitch_shift": PitchShift(),
+        "equalise": Equalise(),
+        "gain": Gain(),
+        "mix": Mix(),
+        "random_resized_crop": RandomResizedCrop(),
+        "mask": Mask(),
+    }
+    assert list(steps) == [f.name for f in fields(Augment)]
+    together = views(source, Augment(**steps), 300, SMALL.mel, 3, 5)  # type: ignore[arg-type]
+    assert together.shape == (8, 96, 300)
+    assert bool(torch.isfinite(together).all())
+    assert torch.equal(together, views(source, Augment(**steps), 300, SMALL.mel, 3, 5))  # type: ignore[arg-type]
+    plain = source[:, 60:360].transpose(1, 2)
+    for name, step in steps.items():
+        alone = views(
+            source if name == "time_stretch" else source[:, 60:360], Augment(**{name: step}), 300, SMALL.mel, 3, 5
+        )
+        assert (alone - plain).abs().mean() > 0.01, name
+        assert not torch.equal(alone, views(source[:, 60:360], Augment(), 300, SMALL.mel, 3, 5))
 
 
 def test_it_learns_and_reports(store: MelStore, tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ Slices = int | Literal["all"]
 
 DEFAULT_SLICES = 8
 SILENCE_STD = 1e-4  # -80 dB of full scale, after removing DC
-_ALL_HOP_FRAMES = 200  # MULE takes a slice every 2 s
+_ALL_HOP_FRAMES = 200  # MULE takes a slice every 2 s, the first centred there too
 _SHORTEST_S = 1.0
 
 
@@ -46,15 +46,15 @@ def slice_starts(n_frames: int, slice_frames: int, slices: Slices) -> tuple[int,
     """First frames of the slices of a track of `n_frames`; empty when not one fits.
 
     A number: that many centres at (i + 0.5) / number of the track, moved inward until the slice is whole;
-    fewer where neighbours would begin less than half a slice apart. "all": a centre every 200 frames, moved
-    inward likewise.
+    fewer where neighbours would begin less than half a slice apart. "all": a centre every 200 frames from frame
+    200 on, moved inward likewise, as MULE does it.
     """
     last = n_frames - slice_frames
     if last < 0:
         return ()
     half = slice_frames // 2
     if slices == "all":
-        centres: Iterable[float] = range(half, max(n_frames, half + 1), _ALL_HOP_FRAMES)
+        centres: Iterable[float] = range(_ALL_HOP_FRAMES, max(n_frames, _ALL_HOP_FRAMES + 1), _ALL_HOP_FRAMES)
     else:
         count = min(slices, 1 + last // half)
         centres = ((i + 0.5) * n_frames / count for i in range(count))
@@ -86,7 +86,7 @@ class Cutter:
 
     def of_samples(self, subject: str, samples: Samples) -> Iterator[Excerpt]:
         """Excerpts of a whole mono waveform at the model's rate; AudioError when it is shorter than 1 s."""
-        starts = slice_starts(samples.size // self.mel.hop, self.slice_frames, self.slices)
+        starts = slice_starts(1 + samples.size // self.mel.hop, self.slice_frames, self.slices)
         if not starts:
             yield self._tiled(subject, samples)
         for start in starts:
@@ -98,7 +98,7 @@ class Cutter:
         missing.
         """
         rate_hz = self.mel.rate_hz
-        starts = slice_starts(n_samples // self.mel.hop, self.slice_frames, self.slices)
+        starts = slice_starts(1 + n_samples // self.mel.hop, self.slice_frames, self.slices)
         if not starts:
             yield self._tiled(readable(path), audio.load(path, rate_hz))
             return
@@ -121,20 +121,24 @@ class Cutter:
             held = np.concatenate([held, block])
             total += len(block)
             while True:
-                first, lead, stop = self._span(done * _ALL_HOP_FRAMES, total + self.mel.rate_hz)
+                first, lead, stop = self._span(self._all_start(done), total + self.mel.rate_hz)
                 if stop > total:
                     break
                 yield Excerpt(held[first - begin : stop - begin], lead)
                 done += 1
             # the last slice may be moved back, but not before the one given last
-            keep = max(0, (done - 1) * _ALL_HOP_FRAMES - self._margin_frames) * self.mel.hop
+            keep = max(0, self._all_start(done - 1) - self._margin_frames) * self.mel.hop
             held, begin = held[keep - begin :], keep
-        starts = slice_starts(total // self.mel.hop, self.slice_frames, "all")
+        starts = slice_starts(1 + total // self.mel.hop, self.slice_frames, "all")
         if not starts:
             yield self._tiled(subject, held)
         for start in starts[done:]:
             first, lead, stop = self._span(start, total)
             yield Excerpt(held[first - begin : stop - begin], lead)
+
+    def _all_start(self, n: int) -> int:
+        """First frame of the n-th slice of "all", where the end is far."""
+        return max(0, (n + 1) * _ALL_HOP_FRAMES - self.slice_frames // 2)
 
     def _span(self, start: int, n_samples: int) -> tuple[int, int, int]:
         """(first sample, lead frames, sample after the last) of the excerpt of the slice at frame `start`."""

@@ -19,7 +19,7 @@ Floats = npt.NDArray[np.float32]
 # For the shipped model: 24 tracks of games encoded anew by MP3 and Vorbis come back at 0.93 or more in nine of ten cases,
 # and no two different tracks of games that are as long lie above 0.893.
 DUPLICATE_SIMILARITY = 0.93
-_DUPLICATE_SECONDS = 2.0
+DUPLICATE_SECONDS = 2.0
 _BRACKETS = re.compile(r"\([^)]*\)|\[[^\]]*\]")
 _NOT_WORD = re.compile(r"[\W_]+")
 
@@ -134,4 +134,4 @@ def _recording(track: Track) -> tuple[str, str] | None:
 def _same_length(one: Track, other: Track) -> bool:
     if one.duration_s is None or other.duration_s is None:
         return True
-    return abs(one.duration_s - other.duration_s) <= _DUPLICATE_SECONDS
+    return abs(one.duration_s - other.duration_s) <= DUPLICATE_SECONDS

@@ -11,8 +11,11 @@ import torch
 from torch import Tensor
 
 from nearfield.augment.equalise import Equalise, equalise
+from nearfield.augment.gain import Gain, gain
+from nearfield.augment.mask import Mask, mask
 from nearfield.augment.mix import Mix, mix
 from nearfield.augment.pitch_shift import PitchShift, pitch_shift
+from nearfield.augment.random_resized_crop import RandomResizedCrop, random_resized_crop
 from nearfield.augment.time_stretch import TimeStretch, time_stretch
 from nearfield.data.pairs import PairStream
 from nearfield.sound.mel import MelConfig
@@ -25,7 +28,10 @@ class Augment:
     time_stretch: TimeStretch | None = None
     pitch_shift: PitchShift | None = None
     equalise: Equalise | None = None
+    gain: Gain | None = None
     mix: Mix | None = None
+    random_resized_crop: RandomResizedCrop | None = None
+    mask: Mask | None = None
 
     def source_frames(self, slice_frames: int) -> int:
         """How many frames to cut from a track, so that every change finds enough."""
@@ -64,7 +70,16 @@ def views(source: Tensor, augment: Augment, slice_frames: int, mel: MelConfig, s
     if augment.equalise is not None:
         gain_db = augment.equalise.draw(B, np.random.default_rng([seed, 6, step]), mel)
         log_mel = equalise(log_mel, gain_db.to(source.device))
+    if augment.gain is not None:
+        level_db = augment.gain.draw(B, np.random.default_rng([seed, 7, step]))
+        log_mel = gain(log_mel, level_db.to(source.device))
     if augment.mix is not None:
         share, behind = augment.mix.draw(B, np.random.default_rng([seed, 4, step]))
         log_mel = mix(log_mel, share.to(source.device), behind.to(source.device))
+    if augment.random_resized_crop is not None:
+        crops = augment.random_resized_crop.draw(B, np.random.default_rng([seed, 8, step]), *log_mel.shape[1:])
+        log_mel = random_resized_crop(log_mel, crops.to(source.device))
+    if augment.mask is not None:
+        hidden = augment.mask.draw(B, np.random.default_rng([seed, 9, step]), *log_mel.shape[1:])
+        log_mel = mask(log_mel, hidden.to(source.device))
     return log_mel
