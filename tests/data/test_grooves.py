@@ -13,11 +13,12 @@ import pytest
 from nearfield.data.band.factors import TONICS
 from nearfield.data.band.harmony import SCALES
 from nearfield.data.grooves import fetch_grooves, read_pieces, with_factor
-from nearfield.data.grooves_factors import TEMPO_RANGE_BPM, draw_piece, track_of
+from nearfield.data.grooves_factors import TEMPO_RANGE_BPM, draw_piece, split_of, track_of
 from nearfield.data.grooves_score import compose, mma_text
 from nearfield.data.grooves_styles import SOUNDFONTS, groove_styles
 from nearfield.data.manifest import read_manifest
-from nearfield.data.midi import Event, Part, Song, read_song, write_song
+from nearfield.data.midi import Arrangement, Event, Part, Song, arrange, read_song, write_song
+from nearfield.data.split import split_tracks
 from nearfield.errors import CorpusError
 
 PIECES = [draw_piece(7, n) for n in range(300)]
@@ -68,6 +69,18 @@ def test_one_factor_changes_and_nothing_else(change: dict[str, object]) -> None:
         assert bars[:shared] == before[:shared]
 
 
+def test_whole_styles_are_held_out() -> None:
+    sides = {p.style: p.split for p in PIECES}
+    assert all(sides[p.style] == p.split for p in PIECES)
+    every = [split_of(style) for style in groove_styles()]
+    assert every.count("held-out") / len(every) == pytest.approx(0.15, abs=0.06)
+    assert every.count("validation") / len(every) == pytest.approx(0.1, abs=0.05)
+    split = split_tracks([track_of(p) for p in PIECES])
+    assert {PIECES[n].split for n in split.validation} == {"validation"}
+    assert {PIECES[n].split for n in split.held_out} == {"held-out"}
+    assert {PIECES[n].split for n in split.train} == {"train"}
+
+
 def test_what_cannot_be_is_an_error() -> None:
     for change in ({"tempo_bpm": float("nan")}, {"key": "H major"}, {"style": "none"}, {"colour": 1}):
         with pytest.raises(CorpusError):
@@ -91,6 +104,42 @@ def test_the_text_fills_every_bar() -> None:
         for line in lines:
             notes = line[line.index("{") + 1 : -1].split(";")[:-1]
             assert sum(int(n.split("t ")[0]) for n in notes) == piece.beats_per_bar * 192
+
+
+def test_the_text_of_a_piece_is_pinned() -> None:
+    piece = PIECES[0]
+    assert (piece.style, piece.groove, piece.tempo_bpm, piece.key) == (
+        "charleston",
+        "Charleston1WalkSus",
+        73.61,
+        "F minor",
+    )
+    lines = mma_text(piece).splitlines()
+    assert lines[:3] == ["RndSeed 897769775", "Tempo 74", "Groove stdlib/charleston:Charleston1WalkSus"]
+    assert lines[8:10] == [
+        "1 Fm7 / / / {192t 72;96t 68;96t 68;384t r;}",
+        "2 A#m7 / / / {96t 70;96t 72;96t 73;96t 75;96t 77;96t 79;96t 80;96t 80;}",
+    ]
+    assert len(lines) == 8 + 9  # 26 s at 73.61 are 7.97 bars of four quarters, and one more
+
+
+def test_an_arrangement_sets_tempo_levels_and_instruments_and_touches_no_note() -> None:
+    def part(name: str, channel: int) -> Part:
+        notes = (Event(0, 0x90 | channel, b"\x40\x40"), Event(96, 0x80 | channel, b"\x40\x00"))
+        own = (Event(0, 0xC0 | channel, b"\x02"), Event(0, 0xB0 | channel, bytes([7, 100])))
+        return Part(name, (*own, *notes, Event(96, 0xFF, b"\x2f")))
+
+    tempo = Part("", (Event(0, 0xFF, b"\x51" + (779221).to_bytes(3, "big")), Event(0, 0xFF, b"\x2f")))
+    song = Song(192, (tempo, part("Drum-Kick", 9), part("Chord", 1), part("Solo", 2)))
+    how = Arrangement(77.66, {"drums": 127, "chords": 64}, {0: 16}, 40)
+    made = read_song(write_song(arrange(song, how)))
+    assert [p.events[0].channel for p in made.parts[1:]] == [9, 1]  # nobody plays the melody
+    assert int.from_bytes(made.parts[0].events[0].data[1:], "big") == round(60e6 / 77.66) == 772_599
+    chords = made.parts[2].events
+    assert [e.data[1] for e in chords if e.command == 0xB0 and e.data[0] == 7] == [64, 50]  # ours, and the song's share
+    assert [e.data[0] for e in chords if e.command == 0xC0] == [16]
+    assert [e.data[0] for e in made.parts[1].events if e.command == 0xC0] == [2]  # drum kits stay
+    assert [(e.tick, e.data) for e in chords if e.is_note] == [(0, b"\x40\x40")]
 
 
 def test_a_song_is_written_as_it_was_read() -> None:

@@ -1,4 +1,4 @@
-"""Named corpora and how each is obtained. So far one: `games`, music of free games from Debian packages.
+"""Named corpora and how each is obtained. Here: `games`, music of free games from Debian packages (grooves.py has the other).
 
 Its facts (games.py) ship with Nearfield; the recordings are fetched (debian.py) and keep their own licences,
 named per track.

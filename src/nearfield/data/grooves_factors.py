@@ -18,13 +18,14 @@ import pyarrow.parquet as pq
 
 from nearfield.data.band.factors import KEYS
 from nearfield.data.grooves_styles import ENSEMBLES, LEADS, SOUNDFONTS, groove_styles
+from nearfield.data.split import HELD_OUT, VALIDATION
 from nearfield.data.track import Track
 from nearfield.errors import CorpusError, readable
 
 FORMAT = 1  # of pieces.parquet, and of what a row sounds like
 TEMPO_RANGE_BPM = (50.0, 200.0)
 DURATION_S = 26.0
-_HELD_OUT_SHARE = 0.1
+_VALIDATION_SHARE, _HELD_OUT_SHARE = 0.1, 0.15  # of the styles
 _RANGES: Mapping[str, tuple[float, float]] = {
     "number": (0, 2**31),
     "seed": (0, 2**63 - 1),
@@ -67,7 +68,7 @@ class Piece:
     tilt_db_per_octave: float  # equalisation, a straight line in dB over log frequency
     level_db: float  # of the peak, against the loudest allowed
     duration_s: float
-    split: str  # train or held-out
+    split: str  # train, validation or held-out: whole styles, the same for every seed
 
     def __post_init__(self) -> None:
         style = groove_styles().get(self.style)
@@ -79,7 +80,7 @@ class Piece:
         _one_of("soundfont", self.soundfont, SOUNDFONTS)
         _one_of("ensemble", self.ensemble, ENSEMBLES)
         _one_of("lead", self.lead, LEADS)
-        _one_of("split", self.split, ("train", "held-out"))
+        _one_of("split", self.split, ("train", VALIDATION, HELD_OUT))
         for name, (low, high) in _RANGES.items():
             if not low <= getattr(self, name) <= high:  # also catches NaN
                 raise CorpusError(name, f"is {getattr(self, name)}", f"choose {low:g} to {high:g}")
@@ -136,7 +137,15 @@ def draw_piece(seed: int, number: int) -> Piece:
         tilt_db_per_octave=between("tilt_db_per_octave", -1.5, 1.5),
         level_db=between("level_db", -9, 0),
         duration_s=DURATION_S,
-        split="held-out" if rng("split").random() < _HELD_OUT_SHARE else "train",
+        split=split_of(style.name),
+    )
+
+
+def split_of(style: str) -> str:
+    """The side that all pieces of a style fall on, so that what is held out was never heard in another key or tempo."""
+    place = np.random.default_rng([zlib.crc32(b"split"), zlib.crc32(style.encode())]).random()
+    return (
+        HELD_OUT if place < _HELD_OUT_SHARE else VALIDATION if place < _HELD_OUT_SHARE + _VALIDATION_SHARE else "train"
     )
 
 
