@@ -22,6 +22,7 @@ REPO = Path(__file__).resolve().parent.parent
 MUST_HAVE = (
     "nearfield/py.typed",
     "nearfield/data/games.tsv",
+    "nearfield/data/grooves.tsv",
     "nearfield/weights/",
     ".onnx",
     "licenses/LICENSE",

@@ -14,17 +14,52 @@ from nearfield.cli.arguments import AsJson
 
 @dataclass(frozen=True)
 class Fetch:
-    """Obtain a named corpus. games: soundtracks of free games, from Debian's packages; nothing is installed."""
+    """Obtain a named corpus; nothing is installed. games: soundtracks of free games, from Debian's packages. grooves:
+    pieces with exact tempo, key and style, made here by programs and soundfonts from Debian's packages.
+    """
 
-    corpus: Positional[Annotated[Literal["games"], arg(help="Which corpus.", metavar="games")]]
+    corpus: Positional[Annotated[Literal["games", "grooves"], arg(help="Which corpus.", metavar="games|grooves")]]
     dest: Positional[Annotated[Path, arg(help="Folder to put it in.", metavar="DEST")]]
     subset: Annotated[
-        Literal["small", "full"], arg(help="small: 0.9 GB, 281 tracks; full: 3.6 GB, 756 tracks.", metavar="small|full")
+        Literal["small", "full"],
+        arg(help="games: small is 0.9 GB, 281 tracks; full 3.6 GB, 756 tracks.", metavar="small|full"),
     ] = "full"
-    verify: Annotated[bool, arg(help="Hash files that are there already, too.", help_behavior_hint="")] = False
+    verify: Annotated[bool, arg(help="games: hash files that are there already, too.", help_behavior_hint="")] = False
+    pieces: Annotated[int, arg(help="grooves: how many pieces, of 26 s each.", metavar="N")] = 3000
+    seed: Annotated[int, arg(help="grooves: which pieces; another seed makes others.", metavar="N")] = 0
+    workers: Annotated[
+        int | None, arg(help="grooves: processes.", metavar="N", help_behavior_hint="(default: one a core)")
+    ] = None
     json: AsJson = False
 
     def run(self) -> int:
+        return self._games() if self.corpus == "games" else self._grooves()
+
+    def _grooves(self) -> int:
+        from nearfield.data.grooves import fetch_grooves
+
+        with show.progress("pieces") as tell:
+            result = fetch_grooves(
+                self.dest,
+                self.pieces,
+                self.seed,
+                workers=self.workers,
+                progress=tell,
+                say=lambda package: show.say(f"{package}: downloading"),
+            )
+        said = {
+            "manifest": show.readable(result.manifest_path),
+            "pieces": show.readable(result.pieces_path),
+            "tracks": len(result.manifest),
+            "rendered": result.rendered,
+            "already_there": result.already_there,
+            "seconds": round(result.seconds, 1),
+        }
+        line = f"{result.rendered} pieces made, {result.already_there} there already: {said['manifest']}"
+        show.print_outcome(said, f"{line} ({result.seconds:.0f} s)", result.failures, self.json)
+        return 1 if result.failures else 0
+
+    def _games(self) -> int:
         from nearfield.data.corpora import FetchProgress, fetch_games
 
         def tell(now: FetchProgress) -> None:

@@ -1,4 +1,4 @@
-"""Named corpora and how each is obtained. So far one: `games`, music of free games from Debian packages.
+"""Named corpora and how each is obtained. Here: `games`, music of free games from Debian packages (grooves.py has the other).
 
 Its facts (games.py) ship with Nearfield; the recordings are fetched (debian.py) and keep their own licences,
 named per track.
@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nearfield.data.debian import TOOLS, Apt, Unpacked, disk_errors, read_marker, sole_use, unpack
+from nearfield.data.apt import TOOLS, Apt, disk_errors, sole_use
+from nearfield.data.debian import Unpacked, read_marker, unpack
 from nearfield.data.games import GameFile, track_of, wanted_files
 from nearfield.data.manifest import Manifest, write_manifest
 from nearfield.errors import CorpusError, Failure

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from nearfield.data.track import Track
 
 HELD_OUT = "held-out"
+VALIDATION = "validation"
 
 
 @dataclass(frozen=True)
@@ -24,17 +25,18 @@ def split_tracks(tracks: Sequence[Track], validation_share: float = 0.1, held_ou
     """Whole artists (or, where unnamed, whole packages, else albums, else folders) go to one side;
     in a flat folder each track falls by itself.
 
-    A manifest with its own `split` column keeps its held-out tracks; validation is then taken from the others. Otherwise
-    both shares are drawn by a hash of the group's name: the same tracks fall the same way on any machine.
+    A manifest that names held-out or validation tracks in its `split` column keeps them; what it does not name is drawn
+    from the others by a hash of the group's name: the same tracks fall the same way on any machine.
     """
-    named = any(t.split == HELD_OUT for t in tracks)
+    named, validated = (any(t.split == side for t in tracks) for side in (HELD_OUT, VALIDATION))
     sides: tuple[list[int], list[int], list[int]] = ([], [], [])
     for n, track in enumerate(tracks):
         place = _place(track)
         if track.split == HELD_OUT or (not named and place >= 1 - held_out_share):
             sides[2].append(n)
         else:
-            sides[1 if place < validation_share else 0].append(n)
+            chosen = track.split == VALIDATION or (not validated and place < validation_share)
+            sides[1 if chosen else 0].append(n)
     return Split(*(tuple(s) for s in sides))
 
 
