@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from dataclasses import replace
 from pathlib import Path
 
@@ -53,7 +54,10 @@ def test_any_bytes_make_a_path(raw: bytes, tmp_path_factory: pytest.TempPathFact
     track = Track("only", os.fsdecode(raw))
     write_manifest(Manifest("odd", folder, (track,)), folder / "m.parquet")
     assert os.fsencode(read_manifest(folder / "m.parquet").tracks[0].path) == raw
-    assert readable(track.path).isprintable()
+    shown = readable(track.path)
+    assert len(f"<{shown}>".splitlines()) == 1
+    assert not [c for c in shown if unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp")]
+    assert shown.encode("utf-8")
 
 
 def test_a_moved_corpus_is_still_found_and_a_foreign_root_is_kept(tmp_path: Path) -> None:
