@@ -328,7 +328,8 @@ def run_until_some_are_done(folder: Path, space: Path, model: Path, stop_with: i
 def test_stopped_anywhere_it_goes_on(index: Index, tiny_model: Path, tmp_path: Path, stop_with: int) -> None:
     folder, space = tmp_path / "many", tmp_path / "S"
     folder.mkdir()
-    for seed in range(16):
+    n = 80  # enough for a signal that comes late
+    for seed in range(n):
         soundfile.write(folder / f"{seed}.wav", tone_track(seed, 6.0), RATE_HZ)
     code, errors = run_until_some_are_done(folder, space, tiny_model, stop_with)
     if stop_with == signal.SIGINT:
@@ -342,8 +343,8 @@ def test_stopped_anywhere_it_goes_on(index: Index, tiny_model: Path, tmp_path: P
         with pytest.raises(SpaceError, match="first indexing was interrupted"):
             open_space(space)
     result = index(folder)
-    assert 3 <= result.unchanged < 16
-    assert result.unchanged + result.added == 16
+    assert 3 <= result.unchanged < n
+    assert result.unchanged + result.added == n
     if stop_with == signal.SIGKILL:
         assert result.notes == (f"took up {result.unchanged} tracks of an indexing that was interrupted",)
     continued = vectors(space)
