@@ -313,7 +313,12 @@ def run_until_some_are_done(folder: Path, space: Path, model: Path, stop_with: i
     """Index in a process of its own, stop it with a signal; its exit code and standard error."""
     command = [sys.executable, "-m", "nearfield.cli", "index", folder, "--space", space, "--model", model]
     process = subprocess.Popen(
-        [*map(str, command), "--workers", "2"], stderr=subprocess.PIPE, text=True, start_new_session=True
+        [*map(str, command), "--workers", "2"],
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        # started in the background, these tests are deaf to it, and so would be what they start
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     for _ in range(3000):
         if sum(p.stat().st_size for p in space.glob("*/journal-0.bin")) > 2500:  # three records or more
