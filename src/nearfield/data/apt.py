@@ -50,6 +50,13 @@ def disk_errors(dest: Path) -> Iterator[None]:
         raise CorpusError(str(dest), cause, remedy) from error
 
 
+def require_tools(corpus: str, what: str, remedy: str) -> None:
+    """CorpusError where apt-get or dpkg-deb is not there; `what` comes as Debian packages."""
+    missing = [tool for tool in TOOLS if shutil.which(tool) is None]
+    if missing:
+        raise CorpusError(f"corpus {corpus}", f"{' and '.join(missing)} not found: {what} as Debian packages", remedy)
+
+
 class Apt:
     """apt-get as an ordinary user: the system's package lists first, then lists of its own under `dest`."""
 

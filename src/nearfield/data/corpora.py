@@ -7,12 +7,11 @@ named per track.
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nearfield.data.apt import TOOLS, Apt, disk_errors, sole_use
+from nearfield.data.apt import Apt, disk_errors, require_tools, sole_use
 from nearfield.data.debian import Unpacked, read_marker, unpack
 from nearfield.data.games import GameFile, track_of, wanted_files
 from nearfield.data.manifest import Manifest, write_manifest
@@ -63,7 +62,8 @@ def fetch_games(
     work in `dest`, and when no track at all could be had.
     """
     wanted = wanted_files(subset)
-    _require_tools()
+    remedy = "run this in a Debian or Ubuntu container, or try 'nearfield corpus scan FOLDER' on your own music"
+    require_tools("games", "its music comes", remedy)
     dest = dest.absolute()
     with disk_errors(dest), sole_use(dest):
         fetch = _Fetch(dest, len(wanted), progress, keep_debs, verify)
@@ -142,16 +142,6 @@ class _Fetch:
         self._done += done
         if self._progress is not None:
             self._progress(FetchProgress(package, step, self._done, self._total, self.fetched_bytes))
-
-
-def _require_tools() -> None:
-    missing = [tool for tool in TOOLS if shutil.which(tool) is None]
-    if missing:
-        raise CorpusError(
-            "corpus games",
-            f"{' and '.join(missing)} not found: its music comes as Debian packages",
-            "run this in a Debian or Ubuntu container, or try 'nearfield corpus scan FOLDER' on your own music",
-        )
 
 
 def _differs(package: str, path: str, cause: str) -> Failure:

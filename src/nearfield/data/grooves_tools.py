@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
-from nearfield.data.apt import TOOLS, Apt
+from nearfield.data.apt import Apt, require_tools
 from nearfield.data.debian import unpack_whole
 from nearfield.data.grooves_styles import SOUNDFONTS
 from nearfield.errors import CorpusError, readable
@@ -117,7 +117,7 @@ def obtain_tools(dest: Path, tell: Callable[[str], None] | None = None) -> Tools
     wanted = (*_PROGRAMS, *SOUNDFONTS)
     known = home / "libraries.txt"  # written once all libraries are there: the list depends on the system
     if not known.exists() or any(_unpacked(home, p) is None for p in wanted):
-        _require_programs()
+        require_tools("grooves", "MMA, fluidsynth and soundfonts come", "run this in a Debian or Ubuntu container")
         home.mkdir(parents=True, exist_ok=True)
         apt = Apt(dest)
         needed = [p.split(":")[0] for p in apt.lacking("fluidsynth")]
@@ -161,13 +161,3 @@ def _ready_mma(folder: Path) -> Path:
         _run([sys.executable, program, "-G"], "MMA")
         ready.write_text(readable(home), "utf-8")
     return program
-
-
-def _require_programs() -> None:
-    missing = [tool for tool in TOOLS if shutil.which(tool) is None]
-    if missing:
-        raise CorpusError(
-            "corpus grooves",
-            f"{' and '.join(missing)} not found: MMA, fluidsynth and soundfonts come as Debian packages",
-            "run this in a Debian or Ubuntu container",
-        )
