@@ -19,11 +19,11 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from nearfield.data.manifest import tracks_of
 from nearfield.data.track import Track
 from nearfield.errors import Failure, SpaceError, readable
+from nearfield.parquet import read_table
 from nearfield.search.neighbours import Neighbour, Rules, nearest
 from nearfield.search.resolve import find
 
@@ -272,8 +272,7 @@ def _read(place: Path, home: Path, meta: SpaceMeta) -> Space:
         _check(home / expected.name, expected)
     subject = readable(str(home / meta.tracks.name))
     try:
-        with open(home / meta.tracks.name, "rb") as file:
-            table = pq.read_table(file)
+        table = read_table(home / meta.tracks.name)
     except (OSError, pa.ArrowException) as error:
         raise DamagedError(subject, f"not a readable Parquet file ({error})", REBUILD) from error
     shape = (meta.n_tracks, meta.dimensions)

@@ -21,6 +21,7 @@ from nearfield.data.grooves_styles import ENSEMBLES, LEADS, SOUNDFONTS, groove_s
 from nearfield.data.split import HELD_OUT, VALIDATION
 from nearfield.data.track import Track
 from nearfield.errors import CorpusError, readable
+from nearfield.parquet import read_table
 
 FORMAT = 1  # of pieces.parquet, and of what a row sounds like
 TEMPO_RANGE_BPM = (50.0, 200.0)
@@ -197,8 +198,7 @@ def read_pieces(path: Path) -> tuple[Piece, ...]:
     """The rows of a pieces.parquet; raises CorpusError for any other file."""
     remedy = "write it again with 'nearfield corpus fetch'"
     try:
-        with open(path, "rb") as file:
-            table = pq.read_table(file)
+        table = read_table(path)
         header = json.loads((table.schema.metadata or {}).get(b"nearfield", b"{}"))
         if header.get("format") != FORMAT:
             raise CorpusError(readable(path), f"its format is {header.get('format')}, not {FORMAT}", remedy)

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from nearfield.data.track import Track
 from nearfield.errors import ManifestError, readable
+from nearfield.parquet import read_table
 
 FORMAT = 1
 _WRITE_AGAIN = "write it again with 'nearfield corpus scan' or 'nearfield corpus fetch'"
@@ -104,8 +105,7 @@ def read_manifest(path: Path) -> Manifest:
     if not path.is_file():
         raise ManifestError(subject, "no such file", "make one with 'nearfield corpus scan FOLDER'")
     try:
-        with open(path, "rb") as file:
-            table = pq.read_table(file)
+        table = read_table(path)
         names = table.schema.names
         header = json.loads((table.schema.metadata or {}).get(b"nearfield", b"{}"))
     except (OSError, pa.ArrowException, ValueError) as error:
