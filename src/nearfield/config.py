@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from dataclasses import replace
 from pathlib import Path
@@ -15,17 +16,48 @@ from nearfield.train.loop import TrainConfig
 def read_run(path: Path, **overrides: Any) -> TrainConfig:
     """The training configuration of a TOML file; `overrides` that are not None take precedence.
 
-    Raises ConfigError naming the file and the key (and, for broken TOML, the line).
+    Raises ConfigError naming the file, the line, the key and its value.
     """
     name = readable(path)
     try:
-        values = tomllib.loads(path.read_text("utf-8"))
+        text = path.read_text("utf-8")
+        values = tomllib.loads(text)
     except FileNotFoundError as error:
         raise ConfigError(name, "no such file", "name a TOML file, for example one below studies/") from error
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(name, f"cannot be read ({error})", "correct it") from error
-    config = build(TrainConfig, values, name)
+    try:
+        config = build(TrainConfig, values, name)
+    except ConfigError as error:
+        line = line_of(text, error.key)
+        raise ConfigError(f"{name}, line {line}" if line else name, error.cause, error.remedy) from error
     try:
         return replace(config, **{k: v for k, v in overrides.items() if v is not None})
     except ValueError as error:
         raise ConfigError("command line", str(error), "correct the value") from error
+
+
+def line_of(text: str, key: str) -> int:
+    """The line (from 1) of valid TOML on which `key` (with dots) is set; failing that, of the section or inline table it
+    stands in; 0 where neither is there.
+    """
+    section, best, line = "", "", 0
+    for number, written in enumerate(text.splitlines(), 1):
+        if header := _HEADER.match(written):
+            section = place = _plain(header[1])
+        elif pair := _PAIR.match(written):
+            place = f"{section}.{_plain(pair[1])}".lstrip(".")
+        else:
+            continue
+        if len(place) > len(best) and (key == place or key.startswith(f"{place}.")):
+            best, line = place, number
+    return line
+
+
+_NAME = r"""(?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*')"""
+_HEADER = re.compile(rf"\s*\[\s*({_NAME}(?:\s*\.\s*{_NAME})*)\s*\]")
+_PAIR = re.compile(rf"\s*({_NAME}(?:\s*\.\s*{_NAME})*)\s*=")
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"""["'\s]""", "", name)

@@ -47,7 +47,16 @@ class SpaceError(NearfieldError):
 
 
 class ConfigError(NearfieldError):
-    """A configuration with an unknown key, a wrong type or an impossible value."""
+    """A configuration with an unknown key, a wrong type or an impossible value; `key` is where, with dots, if known."""
+
+    key: str = ""
+
+    @classmethod
+    def at(cls, key: str, subject: str, cause: str, remedy: str) -> ConfigError:
+        """The error of one key."""
+        error = cls(subject, cause, remedy)
+        error.key = key
+        return error
 
 
 @dataclass(frozen=True)

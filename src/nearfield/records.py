@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import types
 import typing
 from collections.abc import Mapping
@@ -22,12 +23,16 @@ def build(cls: type[T], values: Mapping[str, Any], subject: str, where: str = ""
     names = [f.name for f in dataclasses.fields(typing.cast(Any, cls))]
     unknown = sorted(set(values) - set(names))
     if unknown:
-        raise ConfigError(subject, f"unknown key {where}{unknown[0]}", f"known here: {', '.join(names)}")
+        key = f"{where}{unknown[0]}"
+        raise ConfigError.at(key, subject, f"unknown key {key}", f"known here: {', '.join(names)}")
     arguments = {k: _value(hints[k], v, subject, f"{where}{k}") for k, v in values.items()}
     try:
         return cls(**arguments)
     except (TypeError, ValueError) as error:
-        raise ConfigError(subject, f"{where.rstrip('.') or cls.__name__}: {error}", "correct the value") from error
+        section = where.rstrip(".")
+        named = [name for name in arguments if re.search(rf"\b{name}\b", str(error))]
+        key = f"{where}{named[0]}" if named else section
+        raise ConfigError.at(key, subject, f"{section or cls.__name__}: {error}", "correct the value") from error
 
 
 def _value(hint: Any, value: Any, subject: str, where: str) -> Any:
@@ -45,7 +50,7 @@ def _value(hint: Any, value: Any, subject: str, where: str) -> Any:
         return float(value)
     if isinstance(hint, type) and isinstance(value, hint) and (hint is bool or not isinstance(value, bool)):
         return value
-    if origin is dict and isinstance(value, dict):
-        return value
+    if origin in (dict, Mapping) and isinstance(value, Mapping):
+        return {k: _value(options[1], v, subject, f"{where}.{k}") for k, v in value.items()}
     wanted = getattr(hint, "__name__", str(hint))
-    raise ConfigError(subject, f"{where} = {value!r} is not a {wanted}", f"give a {wanted}")
+    raise ConfigError.at(where, subject, f"{where} = {value!r} is not a {wanted}", f"give a {wanted}")

@@ -32,8 +32,8 @@ def main() -> int:
     blocks = [steps[n : n + size] for n in range(0, len(steps), size)]
 
     origin = load_checkpoint(out / "last.safetensors").provenance
-    looked = [[s["step"] + 1, *numbers(s)] for s in steps if "recall_at_1" in s]
-    whitened = numbers({k.removeprefix("whitened_"): v for k, v in steps[-1].items() if k.startswith("whitened_")})
+    looked = [[s["step"] + 1, *numbers(s["watched"])] for s in steps if "watched" in s]
+    whitened = numbers(steps[-1]["whitened"])
     content = {
         "command": origin["command"],
         "commit": origin["commit"],
@@ -51,7 +51,9 @@ def main() -> int:
     return 0
 
 
-def numbers(seen: Mapping[str, float]) -> list[float]:
+def numbers(watched: Mapping[str, Mapping[str, float]]) -> list[float]:
+    """Of the one corpus that was trained on."""
+    (seen,) = watched.values()
     return [round(seen[k], 4) for k in ("recall_at_1", "within_recall_at_1", "stretch_shift")]
 
 

@@ -73,7 +73,7 @@ def named(row: Mapping[str, object]) -> str:
 def embeddings(store: MelStore, train: Sequence[int], model: str | None, seed: int) -> dict[str, Method]:
     """The methods by name, each (N, 2, S, M, T) halves -> (N, 2, D) vectors."""
     plain, whitened = fresh(seed), fresh(seed)
-    fit_whitening(whitened, slice_embedding(whitened, whitened=False, bf16=False), store, train)
+    fit_whitening(whitened, slice_embedding(whitened, whitened=False, bf16=False), [(store, train)])
     trained = load_model(model).embed_slices
     return {
         TRAINED: lambda h: embed_halves(h, trained),

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from data.test_melstore import small_store
 from nearfield.data.manifest import Manifest, write_manifest
 from nearfield.data.melstore import MelStore, StoreWriter
-from nearfield.data.pairs import PairConfig, PairStream, draw_starts
+from nearfield.data.pairs import MixedPairs, PairConfig, PairStream, draw_starts, shares
 from nearfield.data.split import split_tracks
 from nearfield.data.track import Track
 from nearfield.errors import StoreError
@@ -148,3 +148,83 @@ def test_nothing_left_to_train_on_says_so(tmp_path: Path) -> None:
     store = MelStore(small_store(tmp_path / "s", [400] * 3))
     with pytest.raises(StoreError, match="no track is left to train on"):
         PairStream(store, [], PairConfig(2, 300, 10, 50), 0)
+
+
+def packaged_store(folder: Path, name: str, packages: list[str]) -> MelStore:
+    """A store whose tracks say which they are in every number."""
+    tracks = tuple(Track(f"{name}{i}", f"{i}", package=p) for i, p in enumerate(packages))
+    with StoreWriter(folder) as writer:
+        for i, track in enumerate(tracks):
+            writer.append(track, np.full((800, 96), i, np.float16))
+    write_manifest(Manifest(name, folder, tracks), folder / "manifest.parquet")
+    return MelStore(folder)
+
+
+@pytest.mark.parametrize("share", [0.25, 0.5, 1.0])
+def test_a_share_of_each_batch_is_of_one_package(tmp_path: Path, share: float) -> None:
+    store = packaged_store(tmp_path, "x", [f"p{i % 4}" for i in range(64)])
+    stream = PairStream(store, range(64), PairConfig(16, 300, 50, 100, share), seed=0)
+    named = set()
+    for step in range(40):
+        tracks = stream.batch(step).tracks
+        assert len(set(tracks)) == 16
+        packages = [store.tracks[n].package for n in tracks]
+        assert len(set(packages[: round(16 * share)])) == 1
+        named.add(packages[0])
+    assert named == {"p0", "p1", "p2", "p3"}
+
+
+def test_a_package_with_few_tracks_gives_what_it_has(tmp_path: Path) -> None:
+    store = packaged_store(tmp_path, "x", ["one"] * 3 + [""] * 20)
+    batch = PairStream(store, range(23), PairConfig(10, 300, 50, 100, 0.5), seed=0).batch(0)
+    assert sorted(batch.tracks[:3]) == [0, 1, 2]
+    assert len(set(batch.tracks)) == 10
+
+
+def test_a_share_that_is_none_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"same_package_share must be in 0..1, got 1.5"):
+        PairConfig(same_package_share=1.5)
+
+
+def test_mixed_batches_hold_each_corpus_by_its_weight(tmp_path: Path) -> None:
+    one, other = packaged_store(tmp_path / "a", "a", [""] * 30), packaged_store(tmp_path / "b", "b", [""] * 40)
+    config = PairConfig(12, 300, 50, 100)
+    mixed = MixedPairs([(one, range(30)), (other, range(40))], config, 0, weights={"b": 2.0})
+    seen = set()
+    for step in range(30):
+        batch = mixed.batch(step)
+        assert (batch.tracks[:4] < 30).all()
+        assert (batch.tracks[4:] >= 30).all()
+        values = batch.frames[0, :, 0, 0].astype(int)
+        assert (values == np.where(batch.tracks < 30, batch.tracks, batch.tracks - 30)).all()
+        seen |= set(batch.tracks.tolist())
+    assert seen == set(range(70))
+    again = MixedPairs([(one, range(30)), (other, range(40))], config, 0, weights={"b": 2.0})
+    assert np.array_equal(again.batch(7).tracks, mixed.batch(7).tracks)
+
+
+def test_one_corpus_alone_is_its_own_stream(tmp_path: Path) -> None:
+    store = packaged_store(tmp_path, "a", [""] * 30)
+    config = PairConfig(8, 300, 50, 100)
+    alone, mixed = PairStream(store, range(30), config, 4), MixedPairs([(store, range(30))], config, 4)
+    for step in (0, 5):
+        assert np.array_equal(alone.batch(step).frames, mixed.batch(step).frames)
+        assert np.array_equal(alone.batch(step).tracks, mixed.batch(step).tracks)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(2, 500), st.lists(st.floats(0.01, 100), min_size=1, max_size=5))
+def test_shares_sum_to_the_batch_and_keep_to_the_weights(pairs: int, weights: list[float]) -> None:
+    names = [str(i) for i in range(len(weights))]
+    counts = shares(pairs, names, dict(zip(names, weights, strict=True)))
+    assert sum(counts) == pairs
+    exact = pairs * np.array(weights) / sum(weights)
+    assert (np.abs(np.array(counts) - exact) < 1).all()
+
+
+def test_weights_that_make_no_sense_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"a weight is given for 'c'; the corpora are a, b"):
+        shares(8, ["a", "b"], {"c": 1})
+    for weights in ({"a": -1.0}, {"a": 0.0, "b": 0.0}):
+        with pytest.raises(ValueError, match="weights must not be negative, and one of them above 0"):
+            shares(8, ["a", "b"], weights)

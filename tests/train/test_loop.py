@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -60,7 +61,11 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> MelStore:
 
 
 def losses(out: Path) -> list[float]:
-    return [json.loads(line)["loss"] for line in (out / "metrics.jsonl").read_text().splitlines()]
+    return [line["loss"] for line in metrics(out)]
+
+
+def metrics(out: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
 
 
 def test_views_are_changed_by_every_step_and_only_by_those_asked_for() -> None:
@@ -95,14 +100,22 @@ def test_it_learns_and_reports(store: MelStore, tmp_path: Path) -> None:
     curve = losses(tmp_path / "run")
     assert len(curve) == len(reports) == 40
     assert np.mean(curve[-5:]) < 0.6 * np.mean(curve[:2])
-    watched = reports[-1].watched
-    assert watched is not None
+    watched = reports[-1].watched["synthetic"]
     assert watched.recall_at_1 > 0.5
+    assert watched.tempo_locality is None  # these tracks have no labels
+    assert set(metrics(tmp_path / "run")[-1]["watched"]["synthetic"]) == {
+        "recall_at_1",
+        "within_recall_at_1",
+        "stretch_shift",
+        "alignment",
+        "uniformity",
+        "rank_me",
+    }
     assert reports[-1].seconds_left == 0
     found = load_checkpoint(last)
     assert found.provenance["step"] == 40
     assert found.provenance["corpus_hash"] == store.digest()
-    assert reports[-1].whitened is not None
+    assert set(reports[-1].whitened) == {"synthetic"}
     assert found.provenance["command"] == "x"
 
 
@@ -171,7 +184,7 @@ def test_whitening_makes_the_scatter_inside_tracks_even(store: MelStore) -> None
     torch.manual_seed(0)
     embedder = Embedder(SMALL)
     encode = slice_embedding(embedder, whitened=False, bf16=False)
-    fit_whitening(embedder, encode, store, range(20))
+    fit_whitening(embedder, encode, [(store, range(20))])
     slices = [cut_halves(store, [n], 4).reshape(8, 96, 300).astype(np.float32) for n in range(20)]
     vectors = np.stack([embedder.whiten(torch.from_numpy(encode(s))).numpy() for s in slices])
     inside = (vectors - vectors.mean(axis=1, keepdims=True)).reshape(-1, vectors.shape[-1])
@@ -221,3 +234,40 @@ def test_a_full_disk_is_told_and_the_last_checkpoint_kept(
     with pytest.raises(ModelError, match="No space left on device"):
         train(CONFIG, store, tmp_path / "run")
     assert load_checkpoint(tmp_path / "run/last.safetensors").provenance["step"] == 2
+
+
+def labelled_store(folder: Path, name: str) -> MelStore:
+    """Twenty-four tracks with tempo, key and style, of which the spectrum is the key and the beat is the tempo."""
+    keys = ("C major", "A minor", "F# major", "D minor")
+    tracks = tuple(
+        Track(f"{name}{i}", f"{i}", artist=f"a{i}", genre=f"s{i % 3}", key=keys[i % 4], tempo_bpm=60.0 + 5 * i)
+        for i in range(60)
+    )
+    with StoreWriter(folder) as writer:
+        for i, track in enumerate(tracks):
+            rng = np.random.default_rng([7, i])
+            beat = 1 + np.sin(2 * np.pi * (track.tempo_bpm or 0) / 60 * np.arange(900)[:, None] / 100)
+            writer.append(track, (beat + rng.uniform(0, 2, 96)).clip(0, 8).astype(np.float16))
+    write_manifest(Manifest(name, folder, tracks), folder / "manifest.parquet")
+    return MelStore(folder)
+
+
+def test_two_corpora_are_trained_on_and_watched_apart(store: MelStore, tmp_path: Path) -> None:
+    other = labelled_store(tmp_path / "store", "labelled")
+    config = replace(CONFIG, steps=4, weights={"labelled": 3.0}, same_package_share=0.5, augment=Augment())
+    last = train(config, [store, other], tmp_path / "straight")
+    watched = metrics(tmp_path / "straight")[-1]["watched"]
+    assert set(watched) == {"synthetic", "labelled"}
+    assert "tempo_locality" not in watched["synthetic"]
+    assert {"tempo_locality", "key_locality", "style_locality"} <= set(watched["labelled"])
+    assert load_checkpoint(last).provenance["corpus"] == "synthetic + labelled"
+    train(config, [store, other], tmp_path / "stopped", stop_after=2)
+    train(config, [store, other], tmp_path / "stopped")
+    assert losses(tmp_path / "stopped") == losses(tmp_path / "straight")
+
+
+def test_corpora_that_cannot_be_mixed_are_refused(store: MelStore, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="two are named 'synthetic'; give each a name of its own"):
+        train(CONFIG, [store, store], tmp_path / "run")
+    with pytest.raises(ModelError, match=r"\[weights\]: a weight is given for 'games'; the corpora are synthetic"):
+        train(replace(CONFIG, weights={"games": 1.0}), store, tmp_path / "run")

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from tyro.conf import Positional, arg
+from tyro.conf import Positional, UseAppendAction, arg
 
 from nearfield.cli import show
 from nearfield.errors import ModelError
 
 if TYPE_CHECKING:
     from nearfield.train.loop import StepReport
+    from nearfield.train.watch import Watched
 
 _LINE_EVERY_S = 10.0
 
@@ -27,6 +28,10 @@ class Train:
     config: Positional[Annotated[Path, arg(help="The run's configuration (TOML).", metavar="CONFIG")]]
     store: Positional[Annotated[Path, arg(help="A store of log-mels, from prepare.", metavar="STORE")]]
     out: Positional[Annotated[Path, arg(help="Folder for checkpoint and metrics.", metavar="OUT")]]
+    also: Annotated[
+        UseAppendAction[tuple[Path, ...]],
+        arg(help="A further store to mix in, by the configuration's weights; repeatable.", metavar="STORE"),
+    ] = ()
     steps: Annotated[
         int | None, arg(help="Another number of steps than the file's.", metavar="N", help_behavior_hint="")
     ] = None
@@ -47,7 +52,8 @@ class Train:
         config = read_run(self.config, steps=self.steps, seed=self.seed)
         report = _Lines()
         try:
-            last = train(config, MelStore(self.store), self.out, provenance=provenance(sys.argv), report=report)
+            stores = [MelStore(path) for path in (self.store, *self.also)]
+            last = train(config, stores, self.out, provenance=provenance(sys.argv), report=report)
         except KeyboardInterrupt:
             show.say(f"interrupted; the same command goes on from the last checkpoint in {self.out}")
             return 130
@@ -83,7 +89,7 @@ class _Lines:
 
     def __call__(self, now: StepReport) -> None:
         moment = time.monotonic()
-        if moment - self._last < _LINE_EVERY_S and now.watched is None and now.step < now.steps:
+        if moment - self._last < _LINE_EVERY_S and not now.watched and now.step < now.steps:
             return
         self._last = moment
         left = int(now.seconds_left)
@@ -91,13 +97,24 @@ class _Lines:
             f"step {now.step}/{now.steps}  loss {now.loss:.3f}  {now.slices_per_second:.0f} slices/s  "
             f"{left // 3600}:{left // 60 % 60:02d}:{left % 60:02d} left"
         )
-        for name, seen in (("validation", now.watched), ("whitened", now.whitened)):
-            if seen is not None:
-                line += (
-                    f"  | {name}: same track {seen.recall_at_1:.3f}, within package {seen.within_recall_at_1:.3f}, "
-                    f"stretch by 1.25 moves {seen.stretch_shift:.2f}"
-                )
         show.say(line)
+        for title, looks in (("validation", now.watched), ("whitened", now.whitened)):
+            for corpus, seen in looks.items():
+                show.say(f"  {title} of {corpus}: {_said(seen)}")
+
+
+def _said(seen: Watched) -> str:
+    parts = [
+        f"same track {seen.recall_at_1:.3f}",
+        f"within package {seen.within_recall_at_1:.3f}",
+        f"stretch by 1.25 moves {seen.stretch_shift:.2f}",
+        f"alignment {seen.alignment:.2f}",
+        f"uniformity {seen.uniformity:.2f}",
+        f"RankMe {seen.rank_me:.0f}",
+    ]
+    for name, index in (("tempo", seen.tempo_locality), ("key", seen.key_locality), ("style", seen.style_locality)):
+        parts += [f"{name} locality {index:.2f}"] if index is not None else []
+    return ", ".join(parts)
 
 
 def _need_torch(command: str) -> None:

@@ -1,9 +1,13 @@
-"""Positive pairs: two slices of one track, near each other in time."""
+"""Positive pairs: two slices of one track, near each other in time; of one corpus, or of several mixed.
+
+Where codec, mastering or soundfont give a track away, nothing else is learned. A share of each batch may therefore come
+from one package (a game, a soundfont): those pairs have to be told from each other by what they play.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -21,12 +25,20 @@ class PairConfig:
     `max_apart_frames` apart: by default 3-second slices do not overlap, for two that share their notes are told from the
     rest by those notes alone, and at most 5 s of music lie between them. A slice stretched by r reads 3 r seconds, so
     both limits then move by up to 3 (r - 1) s.
+
+    `same_package_share` of each batch (as far as there are tracks) comes from one package, drawn anew for every batch by
+    its number of tracks: hard negatives.
     """
 
     batch_pairs: int = 256
     source_frames: int = 300
     min_apart_frames: int = 300
     max_apart_frames: int = 800
+    same_package_share: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.same_package_share <= 1:
+            raise ValueError(f"same_package_share must be in 0..1, got {self.same_package_share}")
 
 
 @dataclass(frozen=True)
@@ -112,6 +124,8 @@ class PairStream:
             self._frames = self._store.read(group)
         order = np.random.default_rng([self._seed, 1, cycle, number, turn]).permutation(len(group))
         chosen = order[b * self._config.batch_pairs : (b + 1) * self._config.batch_pairs]
+        if self._config.same_package_share:
+            chosen = self._hardened(chosen, group, np.random.default_rng([self._seed, 10, step]))
         lengths = np.array([len(self._frames[i]) for i in chosen])
         starts = draw_starts(lengths, self._config, np.random.default_rng([self._seed, 2, step]))
         size = self._config.source_frames
@@ -120,3 +134,72 @@ class PairStream:
             for i, (track, start) in enumerate(zip(chosen, view, strict=True)):
                 cut[v, i] = self._frames[track][start : start + size]
         return PairBatch(cut, np.array([group[i] for i in chosen]))
+
+    def _hardened(
+        self, chosen: npt.NDArray[np.int64], group: Sequence[int], rng: np.random.Generator
+    ) -> npt.NDArray[np.int64]:
+        """Places in the group, of which the first ones now are of one package; the rest stays as it was."""
+        packages = np.array([self._store.tracks[n].package for n in group])
+        named = np.flatnonzero(packages != "")
+        if not len(named):
+            return chosen
+        members = np.flatnonzero(packages == packages[rng.choice(named)])
+        hard = rng.permutation(members)[: round(self._config.same_package_share * len(chosen))]
+        others = chosen[~np.isin(chosen, hard)]
+        return np.concatenate([hard, others[: len(chosen) - len(hard)]])
+
+
+class MixedPairs:
+    """Several streams as one: each batch has pairs of every corpus, in the shares of `weights` (by corpus name).
+
+    Corpora without a weight count 1; `PairBatch.tracks` go on counting from one store to the next, in the order given.
+    With a single corpus the batches are those of its PairStream.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[tuple[MelStore, Sequence[int]]],
+        config: PairConfig,
+        seed: int,
+        budget_bytes: int = 8 << 30,
+        weights: Mapping[str, float] | None = None,
+    ) -> None:
+        names = [store.manifest.name for store, _ in sources]
+        counts = shares(config.batch_pairs, names, weights or {})
+        total = sum(store.nbytes for store, _ in sources)
+        self._streams = []
+        self._offsets = np.cumsum([0, *(len(store) for store, _ in sources)])
+        for place, ((store, numbers), count) in enumerate(zip(sources, counts, strict=True)):
+            own_seed = seed if place == 0 else int(np.random.SeedSequence([seed, 11, place]).generate_state(1)[0])
+            own = replace(config, batch_pairs=count)
+            budget = int(budget_bytes * store.nbytes / total)
+            self._streams.append(PairStream(store, numbers, own, own_seed, budget) if count else None)
+
+    def batch(self, step: int) -> PairBatch:
+        """The pairs of one step, corpus after corpus."""
+        parts = [
+            (stream.batch(step), offset)
+            for stream, offset in zip(self._streams, self._offsets[:-1], strict=True)
+            if stream is not None
+        ]
+        return PairBatch(
+            np.concatenate([part.frames for part, _ in parts], axis=1),
+            np.concatenate([part.tracks + offset for part, offset in parts]),
+        )
+
+
+def shares(pairs: int, names: Sequence[str], weights: Mapping[str, float]) -> list[int]:
+    """How many of a batch's pairs each corpus gives: by weight, largest remainders first; sums to `pairs`.
+
+    Raises ValueError for a weight of a corpus that is not there, or weights that are negative or all 0.
+    """
+    if unknown := sorted(set(weights) - set(names)):
+        raise ValueError(f"a weight is given for {unknown[0]!r}; the corpora are {', '.join(names)}")
+    asked = np.array([weights.get(name, 1.0) for name in names], float)
+    if (asked < 0).any() or not 0 < asked.sum() < np.inf:
+        raise ValueError(f"weights must not be negative, and one of them above 0, got {dict(weights)}")
+    exact = pairs * asked / asked.sum()
+    counts = np.floor(exact).astype(int)
+    for n in np.argsort(counts - exact, kind="stable")[: pairs - counts.sum()]:
+        counts[n] += 1
+    return [int(n) for n in counts]

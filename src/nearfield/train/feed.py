@@ -17,7 +17,7 @@ from nearfield.augment.mix import Mix, mix
 from nearfield.augment.pitch_shift import PitchShift, pitch_shift
 from nearfield.augment.random_resized_crop import RandomResizedCrop, random_resized_crop
 from nearfield.augment.time_stretch import TimeStretch, time_stretch
-from nearfield.data.pairs import PairStream
+from nearfield.data.pairs import MixedPairs
 from nearfield.sound.mel import MelConfig
 
 
@@ -38,7 +38,7 @@ class Augment:
         return slice_frames if self.time_stretch is None else self.time_stretch.source_frames(slice_frames)
 
 
-def batches(stream: PairStream, first_step: int, steps: int) -> Iterator[Tensor]:
+def batches(stream: MixedPairs, first_step: int, steps: int) -> Iterator[Tensor]:
     """(2B, T, M) float32 sources for each step from `first_step` on: anchors, then positives."""
     if first_step >= steps:
         return
@@ -51,7 +51,7 @@ def batches(stream: PairStream, first_step: int, steps: int) -> Iterator[Tensor]
             yield source
 
 
-def _source(stream: PairStream, step: int) -> Tensor:
+def _source(stream: MixedPairs, step: int) -> Tensor:
     frames = stream.batch(step).frames
     # converted by numpy: a torch operation in this thread would start a second crew of workers, to fight for the cores
     return torch.from_numpy(frames.reshape(-1, *frames.shape[2:]).astype(np.float32))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from nearfield.data.melstore import MelStore
-from nearfield.data.pairs import PairConfig, PairStream
+from nearfield.data.pairs import MixedPairs, PairConfig, shares
 from nearfield.data.split import split_tracks
 from nearfield.errors import ModelError, readable
 from nearfield.model.checkpoint import load_checkpoint, save_checkpoint, writing
@@ -34,7 +34,11 @@ from nearfield.train.whiten import fit_whitening
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """One run. Times are in seconds."""
+    """One run. Times are in seconds.
+
+    `weights`: the share of each corpus in a batch, by its name, where several are trained on (1 where not given).
+    `same_package_share`: how much of each corpus' share comes from one package (data/pairs.py).
+    """
 
     model: EmbedderConfig = field(default_factory=EmbedderConfig)
     augment: Augment = field(default_factory=Augment)
@@ -43,6 +47,8 @@ class TrainConfig:
     batch_pairs: int = 256
     min_apart_s: float = 3.0
     max_apart_s: float = 8.0
+    same_package_share: float = 0.0
+    weights: Mapping[str, float] = field(default_factory=dict)
     temperature: float = 0.1
     learning_rate: float = 1e-3
     warmup_steps: int = 100
@@ -68,15 +74,17 @@ class TrainConfig:
 
 @dataclass(frozen=True)
 class StepReport:
-    """One line of progress; `watched` is there every few minutes, `whitened` (the same, of what is exported) at the end."""
+    """One line of progress. `watched` (by corpus) is there every few minutes, `whitened` (the same, of what is exported)
+    at the end.
+    """
 
     step: int
     steps: int
     loss: float
     slices_per_second: float
     seconds_left: float
-    watched: Watched | None = None
-    whitened: Watched | None = None
+    watched: Mapping[str, Watched] = field(default_factory=dict)
+    whitened: Mapping[str, Watched] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -90,27 +98,24 @@ class _Past:
 
 def train(
     config: TrainConfig,
-    store: MelStore,
+    stores: MelStore | Sequence[MelStore],
     out: Path,
     *,
     provenance: Mapping[str, Any] | None = None,
     report: Callable[[StepReport], None] | None = None,
     stop_after: int | None = None,
 ) -> Path:
-    """Train, or go on with the run that `out` holds; returns the path of the last checkpoint.
+    """Train on one corpus or several, or go on with the run that `out` holds; returns the path of the last checkpoint.
 
     `out` gets `last.safetensors` (model and optimiser, atomically replaced) and `metrics.jsonl`. `stop_after` ends early at
     that step with everything saved, as an interruption would. Raises ModelError when `out` belongs to another run.
     """
-    if store.config != config.model.mel:
-        raise ModelError(
-            readable(store.path),
-            "was made with another front end than [model.mel] says",
-            "prepare it again, or change that",
-        )
+    corpora = [stores] if isinstance(stores, MelStore) else list(stores)
+    _check(config, corpora)
     keep_freed_memory()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    sides = split_tracks(store.tracks, config.validation_share)
+    sides = [split_tracks(store.tracks, config.validation_share) for store in corpora]
+    learnt_from = [(store, side.train) for store, side in zip(corpora, sides, strict=True)]
     slice_frames = config.model.encoder.slice_frames
     per_second = config.model.mel.frames_per_second
     pairs = PairConfig(
@@ -118,17 +123,21 @@ def train(
         config.augment.source_frames(slice_frames),
         round(config.min_apart_s * per_second),
         round(config.max_apart_s * per_second),
+        config.same_package_share,
     )
-    stream = PairStream(store, sides.train, pairs, config.seed, round(config.ram_budget_gb * 1e9))
-    watchable = len(usable_tracks(store, sides.validation, slice_frames)) > 1
-    watch = Watch(store, sides.validation, slice_frames, config.seed) if watchable else None
+    stream = MixedPairs(learnt_from, pairs, config.seed, round(config.ram_budget_gb * 1e9), config.weights)
+    watches = [
+        Watch(store, side.validation, slice_frames, config.seed)
+        for store, side in zip(corpora, sides, strict=True)
+        if len(usable_tracks(store, side.validation, slice_frames)) > 1
+    ]
 
     torch.manual_seed(config.seed)
     embedder = Embedder(config.model).to(device)
     _channels_last(embedder)
     optimiser = torch.optim.AdamW(_weight_groups(embedder, config.weight_decay), lr=config.learning_rate)
     last = out / "last.safetensors"
-    origin = {"train": asdict(config), "corpus": store.manifest.name, "corpus_hash": store.digest()}
+    origin = {"train": asdict(config), **_corpus(corpora)}
     past = _resume(last, embedder, optimiser, origin) if last.exists() else _Past()
     first_step = past.step
     sessions = [*past.sessions, {**(provenance or {}), "first_step": first_step}]
@@ -144,7 +153,7 @@ def train(
     begun = saved = looked = time.monotonic()
     with (out / "metrics.jsonl").open("a") as metrics:
         for step, source in enumerate(batches(stream, first_step, end), first_step):
-            slices = views(source.to(device), config.augment, slice_frames, store.config, config.seed, step)
+            slices = views(source.to(device), config.augment, slice_frames, config.model.mel, config.seed, step)
             with torch.autocast(device.type, torch.bfloat16, enabled=config.bf16):
                 projected = embedder.project(slices)
             anchors, positives = projected.chunk(2)
@@ -162,26 +171,27 @@ def train(
 
             now, done = time.monotonic(), step + 1
             pace = (now - begun) / (done - first_step)
-            watched = whitened = None
-            if watch is not None and (now - looked > config.watch_every_s or done == config.steps):
-                watched, looked = watch.look(embedder), time.monotonic()
+            watched: dict[str, Watched] = {}
+            whitened: dict[str, Watched] = {}
+            if now - looked > config.watch_every_s or done == config.steps:
+                watched, looked = {w.name: w.look(embedder) for w in watches}, time.monotonic()
             if done == config.steps:
                 encode = slice_embedding(embedder, whitened=False, bf16=False)
-                fit_whitening(embedder, encode, store, sides.train)
-                whitened = watch.look(embedder) if watch is not None else None
+                fit_whitening(embedder, encode, learnt_from)
+                whitened = {w.name: w.look(embedder) for w in watches}
             if now - saved > config.checkpoint_every_s or done == end:
                 save(done)
                 saved = time.monotonic()
-            line = {
+            line: dict[str, Any] = {
                 "step": step,
                 "loss": loss_value,
                 "grad_norm": norm.item(),
                 "seconds": round(past.seconds + now - begun, 2),
             }
-            seen = asdict(watched) if watched else {}
-            seen |= {f"whitened_{k}": v for k, v in asdict(whitened).items()} if whitened else {}
+            for key, seen in (("watched", watched), ("whitened", whitened)):
+                line |= {key: {name: w.known() for name, w in seen.items()}} if seen else {}
             with writing(out):
-                metrics.write(json.dumps(line | seen) + "\n")
+                metrics.write(json.dumps(line) + "\n")
                 metrics.flush()
             if report is not None:
                 rate = 2 * config.batch_pairs / pace
@@ -191,6 +201,31 @@ def train(
     if not last.exists():
         save(first_step)
     return last
+
+
+def _check(config: TrainConfig, corpora: Sequence[MelStore]) -> None:
+    for store in corpora:
+        if store.config != config.model.mel:
+            raise ModelError(
+                readable(store.path),
+                "was made with another front end than [model.mel] says",
+                "prepare it again, or change that",
+            )
+    names = [store.manifest.name for store in corpora]
+    if len(set(names)) < len(names):
+        raise ModelError("corpora", f"two are named {max(names, key=names.count)!r}", "give each a name of its own")
+    try:
+        shares(config.batch_pairs, names, config.weights)
+    except ValueError as error:
+        raise ModelError("[weights]", str(error), "correct it, or name the store with --also") from error
+
+
+def _corpus(corpora: Sequence[MelStore]) -> dict[str, str]:
+    """Name and hash of what is trained on."""
+    return {
+        "corpus": " + ".join(store.manifest.name for store in corpora),
+        "corpus_hash": " + ".join(store.digest() for store in corpora),
+    }
 
 
 def _channels_last(embedder: Embedder) -> None:

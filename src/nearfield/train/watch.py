@@ -1,9 +1,10 @@
-"""What is measured while training: does the space hold pieces together, and does a change of tempo move it?"""
+"""What is measured while training: does the space hold pieces together, and does what a track keeps constant organise it?"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -13,51 +14,80 @@ from nearfield.augment.time_stretch import TimeStretch, time_stretch
 from nearfield.data.melstore import Frames, MelStore
 from nearfield.model.embedder import Embedder
 from nearfield.study.halves import SliceEmbedding, cut_halves, embed_halves, judge_halves
+from nearfield.study.locality import Distances, key_distances, label_distances, locality, tempo_distances
 from nearfield.study.metrics import unit
+from nearfield.study.shape import alignment, rank_me, uniformity
 
 STRETCH = 1.25
 
 
 @dataclass(frozen=True)
 class Watched:
-    """`stretch_shift`: cosine distance that a stretch by 1.25 moves a slice, over that of slices of two tracks."""
+    """Of the validation tracks of one corpus; what needs labels that they lack is None.
+
+    `stretch_shift`: cosine distance that a stretch by 1.25 moves a slice, over that of slices of two tracks.
+    `alignment`: of the two halves of a track; `uniformity` and `rank_me` are over the tracks.
+    `*_locality`: index of a track's neighbours, 0 chance, 1 perfect (study/locality.py); `style` is the genre label.
+    """
 
     recall_at_1: float
     within_recall_at_1: float
     stretch_shift: float
+    alignment: float
+    uniformity: float
+    rank_me: float
+    tempo_locality: float | None = None
+    key_locality: float | None = None
+    style_locality: float | None = None
+
+    def known(self) -> dict[str, float]:
+        """What could be measured."""
+        return {k: v for k, v in asdict(self).items() if v is not None and math.isfinite(v)}
 
 
 class Watch:
     """Slices of the validation tracks, cut once and kept in RAM."""
 
     def __init__(self, store: MelStore, numbers: Sequence[int], slice_frames: int, seed: int) -> None:
+        self.name = store.manifest.name
         self._slice_frames = slice_frames
-        source = TimeStretch(1.0, STRETCH).source_frames(slice_frames)
         usable = usable_tracks(store, numbers, slice_frames)
+        tracks = [store.tracks[n] for n in usable]
         self._seed = seed
-        self._packages = [store.tracks[n].package for n in usable]
+        self._packages = [t.package for t in tracks]
         self._halves = cut_halves(store, usable, slice_frames=slice_frames)
-        self._sources = np.stack([_middle(store.frames(n), source) for n in usable]).astype(np.float32)
+        self._sources = middles(store, usable, slice_frames)
+        self._properties = {
+            "tempo": tempo_distances([t.tempo_bpm for t in tracks]),
+            "key": key_distances([t.key for t in tracks]),
+            "style": label_distances([t.genre for t in tracks]),
+        }
 
     def look(self, embedder: Embedder) -> Watched:
         """Measure the model as it stands."""
-        result = judge_halves(
-            embed_halves(self._halves, slice_embedding(embedder)), self._packages, np.random.default_rng(self._seed)
-        )
-        sources = torch.from_numpy(self._sources)
-        plain, faster = (
-            unit(
-                slice_embedding(embedder)(
-                    time_stretch(sources, torch.full((len(sources),), ratio), self._slice_frames).numpy()
-                )
-            )
-            for ratio in (1.0, STRETCH)
-        )
-        between = 1 - (plain @ plain.T)[~np.eye(len(plain), dtype=bool)].mean()
-        moved = (1 - (plain * faster).sum(axis=1)).mean()
+        embed = slice_embedding(embedder)
+        halves = embed_halves(self._halves, embed)
+        whole = halves.mean(axis=1)
+        result = judge_halves(halves, self._packages, self._rng())
         return Watched(
-            result.recall_at_1.value, result.within_recall_at_1.value, float(moved / max(float(between), 1e-9))
+            result.recall_at_1.value,
+            result.within_recall_at_1.value,
+            self._stretch_shift(embed),
+            alignment(halves[:, 0], halves[:, 1]),
+            uniformity(whole),
+            rank_me(whole),
+            **{f"{name}_locality": self._locality(whole, apart) for name, apart in self._properties.items()},
         )
+
+    def _locality(self, vectors: npt.NDArray[np.float32], distances: Distances) -> float | None:
+        value = locality(vectors, distances, self._rng()).value
+        return None if math.isnan(value) else value
+
+    def _stretch_shift(self, embed: SliceEmbedding) -> float:
+        return float(stretch_shifts(self._sources, embed, self._slice_frames).mean())
+
+    def _rng(self) -> np.random.Generator:
+        return np.random.default_rng(self._seed)
 
 
 def usable_tracks(store: MelStore, numbers: Sequence[int], slice_frames: int) -> list[int]:
@@ -66,9 +96,27 @@ def usable_tracks(store: MelStore, numbers: Sequence[int], slice_frames: int) ->
     return [n for n in numbers if store.entries[n].frames >= least]
 
 
+def middles(store: MelStore, numbers: Sequence[int], slice_frames: int) -> npt.NDArray[np.float32]:
+    """(N, M, S): the middle of each track, long enough for a slice that is stretched."""
+    size = TimeStretch(1.0, STRETCH).source_frames(slice_frames)
+    return np.stack([_middle(store.frames(n), size) for n in numbers]).astype(np.float32)
+
+
 def _middle(frames: Frames, n: int) -> Frames:
     first = (len(frames) - n) // 2
     return frames[first : first + n].T.copy()  # a view would keep the whole track in memory
+
+
+def stretch_shifts(
+    sources: npt.NDArray[np.float32], embed: SliceEmbedding, slice_frames: int
+) -> npt.NDArray[np.float64]:
+    """(N,) cosine distances by which a stretch moves a slice, over the mean distance of slices of two tracks."""
+    plain, faster = (
+        unit(embed(time_stretch(torch.from_numpy(sources), torch.full((len(sources),), ratio), slice_frames).numpy()))
+        for ratio in (1.0, STRETCH)
+    )
+    between = 1 - (plain @ plain.T)[~np.eye(len(plain), dtype=bool)].mean()
+    return np.asarray((1 - (plain * faster).sum(axis=1, dtype=np.float64)) / max(float(between), 1e-9))
 
 
 def slice_embedding(embedder: Embedder, whitened: bool = True, bf16: bool = True) -> SliceEmbedding:

@@ -23,16 +23,16 @@ SHRINKAGE = 0.03  # of the mean variance, added to each direction; chosen on val
 SLICES = 4  # of each half of each track
 
 
-def fit_whitening(embedder: Embedder, embed: SliceEmbedding, store: MelStore, numbers: Sequence[int]) -> None:
-    """Set the embedder's `centre` and `whitener` from the entries `numbers`; `embed` must give the encoder's output."""
+def fit_whitening(embedder: Embedder, embed: SliceEmbedding, sources: Sequence[tuple[MelStore, Sequence[int]]]) -> None:
+    """Set the embedder's `centre` and `whitener` from entries of stores; `embed` must give the encoder's output."""
     frames = embedder.config.encoder.slice_frames
-    usable = [n for n in numbers if store.entries[n].frames >= 2 * frames]
+    usable = [(store, n) for store, numbers in sources for n in numbers if store.entries[n].frames >= 2 * frames]
     if not usable:
         return
     size = len(embedder.centre)
     scatter = np.zeros((size, size))
     means = np.empty((len(usable), size))
-    for row, n in enumerate(usable):  # one track at a time: a corpus need not fit in memory
+    for row, (store, n) in enumerate(usable):  # one track at a time: a corpus need not fit in memory
         slices = cut_halves(store, [n], SLICES, frames).reshape(2 * SLICES, -1, frames)
         vectors = embed(slices.astype(np.float32)).astype(np.float64)
         means[row] = vectors.mean(axis=0)
