@@ -24,7 +24,12 @@ SLICES = 4  # of each half of each track
 
 
 def fit_whitening(embedder: Embedder, embed: SliceEmbedding, store: MelStore, numbers: Sequence[int]) -> None:
-    """Set the embedder's `centre` and `whitener` from the entries `numbers`; `embed` must give the encoder's output."""
+    """Set the embedder's `centre` and `whitener` from the entries `numbers`; `embed` must give the encoder's output.
+
+    An embedder that is not `mapped` has neither and stays as it is.
+    """
+    if not embedder.config.mapped:
+        return
     frames = embedder.config.encoder.slice_frames
     usable = [n for n in numbers if store.entries[n].frames >= 2 * frames]
     if not usable:
