@@ -136,12 +136,31 @@ def test_files_of_another_kind_are_refused(tmp_path: Path) -> None:
         read_mule(path)
 
 
-def test_a_keras_file_of_another_make_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "m.keras"
-    with pytest.raises(ModelError, match=r"a zip without config.json and model.weights.h5; take"):
-        read_mule(keras_file(path, numbered(), leave_out=("config.json", "model.weights.h5")))
-    with pytest.raises(ModelError, match=r"was written by Keras 3.4.1, MULE's by Keras 2; take .* not saved again"):
-        read_mule(keras_file(path, numbered(), version="3.4.1"))
+@pytest.mark.parametrize(
+    ("changed", "cause"),
+    [
+        ({"config.json": None, "model.weights.h5": None}, "a zip without config.json and model.weights.h5; take"),
+        ({"metadata.json": b"{}"}, "its metadata.json names no keras_version; take"),
+        ({"metadata.json": b"\xff"}, "its metadata.json names no keras_version; take"),
+        (
+            {"metadata.json": b'{"keras_version": "3.4.1"}'},
+            r"was written by Keras 3.4.1, MULE's by Keras 2; take .*, not saved again",
+        ),
+        ({"model.weights.h5": b"\x89HDF\r\n\x1a\n"}, r"its model.weights.h5 cannot be read \(.*\); download it again"),
+    ],
+)
+def test_a_keras_file_of_another_make_is_refused(tmp_path: Path, changed: dict[str, bytes | None], cause: str) -> None:
+    with pytest.raises(ModelError, match=cause):
+        read_mule(keras_file(tmp_path / "m.keras", numbered(), changed))
+
+
+def test_weights_that_are_not_finite_are_refused(tmp_path: Path) -> None:
+    def write(file: h5py.File) -> None:
+        numbered()(file)
+        file[KERNEL][2, 0, 0, 15] = np.nan
+
+    with pytest.raises(ModelError, match=r"standardization_1/vars/0 holds numbers that are not finite; take"):
+        read_mule(keras_file(tmp_path / "m.keras", write))
 
 
 def test_without_h5py_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

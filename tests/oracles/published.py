@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import h5py
@@ -33,21 +32,20 @@ def published_arrays() -> Iterator[tuple[str, str, Array]]:
         yield role, place, _filled(role, shape)
 
 
-def keras_file(
-    path: Path, write: Callable[[h5py.File], None], version: str = "2.13.1", leave_out: Iterable[str] = ()
-) -> Path:
-    """A Keras file whose weights `write` puts into the HDF5 file that it is given."""
+def keras_file(path: Path, write: Callable[[h5py.File], None], changed: Mapping[str, bytes | None] = {}) -> Path:
+    """A Keras file whose weights `write` puts into the HDF5 file that it is given; `changed` members, None for none."""
     weights = io.BytesIO()
     with h5py.File(weights, "w") as file:
         write(file)
     members = {
-        "metadata.json": json.dumps({"keras_version": version}),
-        "config.json": "{}",
+        "metadata.json": b'{"keras_version": "2.13.1"}',
+        "config.json": b"{}",
         "model.weights.h5": weights.getvalue(),
+        **changed,
     }
     with zipfile.ZipFile(path, "w") as archive:
         for name, data in members.items():
-            if name not in leave_out:
+            if data is not None:
                 archive.writestr(name, data)
     return path
 

@@ -89,7 +89,7 @@ def read_mule(path: Path) -> Published:
     with torch.device("meta"):  # no weight is drawn, all come from the file
         embedder = Embedder(EmbedderConfig(encoder=NfnetConfig(), projector=None, mapped=False))
     _fill(embedder, _arrays(members[_WEIGHTS], name), name)
-    provenance = {"model": "MULE, arXiv 2210.03799", "file": path.name, "sha256": digest, "keras": version}
+    provenance = {"model": "MULE, arXiv 2210.03799", "file": readable(path.name), "sha256": digest, "keras": version}
     return Published(embedder.eval(), provenance)
 
 
@@ -159,6 +159,9 @@ def _fill(embedder: Embedder, arrays: Mapping[str, Array], name: str) -> None:
         f"{where[r]} is {arrays[where[r]].shape}, must be {shape}"
         for r, shape in shapes.items()
         if where[r] in arrays and arrays[where[r]].shape != shape
+    ]
+    problems += [
+        f"{readable(p)} holds numbers that are not finite" for p, a in arrays.items() if not np.isfinite(a).all()
     ]
     if problems:
         more = f"; and {len(problems) - 3} more" if len(problems) > 3 else ""
