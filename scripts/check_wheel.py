@@ -23,6 +23,7 @@ MUST_HAVE = (
     "nearfield/py.typed",
     "nearfield/data/games.tsv",
     "nearfield/data/grooves.tsv",
+    "nearfield/model/mule.tsv",
     "nearfield/weights/",
     ".onnx",
     "licenses/LICENSE",

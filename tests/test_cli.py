@@ -107,6 +107,10 @@ def test_usage_errors_exit_2(words: list[str], capsys: pytest.CaptureFixture[str
             "none: no such folder; make one with 'nearfield index FOLDER --space ...'",
         ),
         (["similar", "x", "-k", "0"], "-k: is 0; take 1 or more"),
+        (
+            ["import-mule", "none", "out"],
+            "none: cannot be read (No such file or directory); name the published file, model.keras",
+        ),
         (["playlist", "--space", "none"], "playlist: no seed was given; name at least one track"),
         (
             ["space", "info", "none"],

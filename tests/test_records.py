@@ -7,6 +7,8 @@ from dataclasses import asdict
 import pytest
 
 from nearfield.errors import ConfigError
+from nearfield.model.compact import CompactConfig
+from nearfield.model.nfnet import NfnetConfig
 from nearfield.records import build
 from nearfield.train.loop import TrainConfig
 
@@ -21,6 +23,15 @@ def test_round_trip_of_the_deepest_configuration() -> None:
     assert build(TrainConfig, asdict(config), "x") == config
 
 
+def test_a_kind_chooses_the_encoder_and_without_one_it_is_the_compact() -> None:
+    config = build(TrainConfig, {"model": {"encoder": {"kind": "nfnet", "drop_path": 0}}}, "x")
+    assert config.model.encoder == NfnetConfig(drop_path=0.0)
+    assert build(TrainConfig, asdict(config), "x") == config
+    assert build(TrainConfig, {"model": {"encoder": {"fast_bands": 0}}}, "x").model.encoder == CompactConfig(
+        fast_bands=0
+    )
+
+
 @pytest.mark.parametrize(
     ("values", "words"),
     [
@@ -30,6 +41,9 @@ def test_round_trip_of_the_deepest_configuration() -> None:
         ({"steps": True}, "steps = True is not a int"),
         ({"augment": {"time_stretch": {"min_ratio": -1.0}}}, "augment.time_stretch: tempo_ratio range"),
         ({"temperature": 0}, "temperature must be above 0"),
+        ({"model": {"encoder": {"kind": "large"}}}, "unknown kind model.encoder = 'large'; known here: compact, nfnet"),
+        ({"model": {"encoder": {"kind": ["nfnet"]}}}, "unknown kind model.encoder"),
+        ({"model": {"encoder": {"kind": "nfnet", "texture_dimensions": 1}}}, "unknown key model.encoder.texture_dim"),
         ({"augment": {"mix": 3}}, "augment.mix = 3 is not a Mix"),
         ({"model": {"encoder": {"n_mels": 80}}}, "model: encoder takes 80 mels"),
     ],

@@ -17,6 +17,8 @@ T = TypeVar("T")
 def build(cls: type[T], values: Mapping[str, Any], subject: str, where: str = "") -> T:
     """An instance of dataclass `cls`; nested dataclasses from nested mappings, lists become tuples.
 
+    Where several dataclasses are possible, the mapping's `kind` chooses that with this default; without it, it is the first.
+
     `subject` names the source (a file) and `where` the section, for the message. Raises ConfigError.
     """
     hints = typing.get_type_hints(cls)
@@ -40,7 +42,7 @@ def _value(hint: Any, value: Any, subject: str, where: str) -> Any:
     if origin in (types.UnionType, typing.Union):
         if value is None and type(None) in options:
             return None
-        return _value(next(o for o in options if o is not type(None)), value, subject, where)
+        return _value(_chosen(options, value, subject, where), value, subject, where)
     if dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
         return build(typing.cast(type[Any], hint), value, subject, f"{where}.")
     if origin is tuple and isinstance(value, list | tuple):
@@ -54,3 +56,18 @@ def _value(hint: Any, value: Any, subject: str, where: str) -> Any:
         return {k: _value(options[1], v, subject, f"{where}.{k}") for k, v in value.items()}
     wanted = getattr(hint, "__name__", str(hint))
     raise ConfigError.at(where, subject, f"{where} = {value!r} is not a {wanted}", f"give a {wanted}")
+
+
+def _chosen(options: tuple[Any, ...], value: Any, subject: str, where: str) -> Any:
+    """The option of a union that `value` is meant for."""
+    first = next(o for o in options if o is not type(None))
+    if not isinstance(value, Mapping) or "kind" not in value:
+        return first
+    fields = [(o, f) for o in options if dataclasses.is_dataclass(o) for f in dataclasses.fields(o)]
+    kinds: dict[Any, Any] = {f.default: o for o, f in fields if f.name == "kind"}
+    if not kinds:
+        return first
+    if value["kind"] not in list(kinds):
+        cause = f"unknown kind {where} = {value['kind']!r}"
+        raise ConfigError.at(f"{where}.kind", subject, cause, f"known here: {', '.join(kinds)}")
+    return kinds[value["kind"]]

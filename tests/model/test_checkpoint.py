@@ -48,6 +48,12 @@ def test_what_is_saved_is_loaded_to_the_bit(tmp_path: Path) -> None:
     assert list(tmp_path.glob("*.part")) == []
 
 
+def test_a_checkpoint_from_before_there_were_kinds_still_loads(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path / "c.safetensors", small(), {})
+    found = load_checkpoint(rewritten(tmp_path / "c.safetensors", "before kinds"))
+    assert found.embedder.config == SMALL
+
+
 def rewritten(path: Path, change: str) -> Path:
     with safetensors.safe_open(path, "pt") as file:
         header = json.loads(file.metadata()["nearfield"])
@@ -61,6 +67,8 @@ def rewritten(path: Path, change: str) -> Path:
         tensors[key] = torch.zeros(3, 3)
     elif change == "format is 99":
         header["format"] = 99
+    elif change == "before kinds":
+        del header["config"]["encoder"]["kind"], header["config"]["mapped"]
     elif change == "unknown key encoder.colour":
         header["config"]["encoder"]["colour"] = 1
     out = path.with_name("changed.safetensors")

@@ -9,9 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from nearfield.model.embedder import standardise
+from nearfield.catalogue.encoder import load_model
+from nearfield.errors import ModelError
+from nearfield.model.embedder import Embedder, EmbedderConfig, ProjectorConfig, standardise
+from nearfield.model.export import export_embedder
 from nearfield.model.nfnet import NfnetConfig, NfnetEncoder
 from nearfield.sound.mel import log_mel
+from nearfield.train.watch import slice_embedding
 from oracles.published import Array, published_arrays
 
 GOLDEN = Path(__file__).parent.parent / "golden"
@@ -109,8 +113,61 @@ def test_stochastic_depth_leaves_out_branches_in_training_alone() -> None:
         ({"blocks": (1, 1)}, "must be of one length"),
         ({"slow_group": 5}, "half of each of slow_channels"),
         ({"drop_path": 1.0}, "drop_path must be in 0..1"),
+        ({"kind": "compact"}, "kind must be 'nfnet'"),
     ],
 )
 def test_impossible_sizes_are_refused(change: dict[str, object], complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
         replace(SMALL, **change)  # type: ignore[arg-type]
+
+
+def embedder(**changes: object) -> Embedder:
+    """A small one whose blocks are often left out while training."""
+    config = EmbedderConfig(encoder=replace(SMALL, drop_path=0.9), projector=ProjectorConfig((16,), 8))
+    whole = Embedder(replace(config, **changes))  # type: ignore[arg-type]
+    whole.encoder = small(replace(SMALL, drop_path=0.9))
+    return whole
+
+
+SLICES = np.random.default_rng(1).uniform(0, 6, (6, 96, 300)).astype(np.float32)
+
+
+def test_an_embedder_scales_both_paths_and_its_projector_trains() -> None:
+    whole = embedder()
+    with torch.no_grad():
+        slow, fast = whole(torch.from_numpy(SLICES)).split([32, 8], dim=1)
+    for part in (slow, fast):
+        assert torch.allclose(part.norm(dim=1), torch.ones(6), atol=1e-5)
+    projected = whole.project(torch.from_numpy(SLICES))
+    assert projected.shape == (6, 8)
+    projected.square().sum().backward()
+    assert all(p.grad is not None for p in whole.parameters())
+
+
+def test_what_is_not_mapped_is_the_encoders_output() -> None:
+    whole = embedder(mapped=False, projector=None).eval()
+    x = torch.from_numpy(SLICES)
+    with torch.no_grad():
+        assert torch.equal(whole(x), whole.encoder(standardise(x)))
+    assert not any(name.startswith(("centre", "whitener", "projector")) for name in whole.state_dict())
+    with pytest.raises(ModelError, match="without a projector"):
+        whole.project(x)
+    with pytest.raises(ValueError, match="the texture keeps fewer numbers"):
+        EmbedderConfig(mapped=False)
+
+
+def test_embedding_slices_leaves_no_block_out_and_training_goes_on() -> None:
+    whole = embedder()
+    assert np.array_equal(slice_embedding(whole, bf16=False)(SLICES), slice_embedding(whole, bf16=False)(SLICES))
+    assert all(m.training for m in whole.modules())
+    whole.eval()
+    slice_embedding(whole)(SLICES)
+    assert not whole.training
+
+
+def test_it_is_exported_from_the_midst_of_training(tmp_path: Path) -> None:
+    whole = embedder()
+    made = export_embedder(whole, tmp_path / "m.onnx", "small", "x", {})
+    assert (made.dimensions, whole.training) == (40, True)
+    given = load_model(made.path).embed_slices(SLICES)
+    assert np.abs(given - slice_embedding(whole, bf16=False)(SLICES)).max() < 1e-4

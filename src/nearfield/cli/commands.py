@@ -16,7 +16,7 @@ import nearfield
 from nearfield.cli.corpora import CorpusCommands, Prepare
 from nearfield.cli.library import Index, Playlist, Similar
 from nearfield.cli.spaces import SpaceCommands
-from nearfield.cli.training import Export, Train
+from nearfield.cli.training import Export, ImportMule, Train
 
 
 class Runs(Protocol):
@@ -34,6 +34,7 @@ Command = (
     | Annotated[Prepare, subcommand("prepare")]
     | Annotated[Train, subcommand("train")]
     | Annotated[Export, subcommand("export")]
+    | Annotated[ImportMule, subcommand("import-mule")]
 )
 
 

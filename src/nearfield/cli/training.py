@@ -1,4 +1,4 @@
-"""The commands that need the [train] extra: train, export."""
+"""The commands that need the [train] extra: train, export, import-mule."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from nearfield.cli import show
 from nearfield.errors import ModelError
 
 if TYPE_CHECKING:
+    from nearfield.model.export import Exported
     from nearfield.train.loop import StepReport
     from nearfield.train.watch import Watched
 
@@ -75,10 +76,31 @@ class Export:
         from nearfield.model.export import export
 
         made = export(self.checkpoint, self.out, self.name, self.licence)
-        size = made.bytes / 1e6
-        print(f"{show.readable(made.path)}: {made.dimensions} dimensions, {size:.1f} MB")
-        print(f"largest difference from torch: {made.largest_error:.1e} of the largest output")
+        _print_exported(made)
         return 0
+
+
+@dataclass(frozen=True)
+class ImportMule:
+    """Turn the published MULE weights (Keras) into a checkpoint and an ONNX model, without TensorFlow."""
+
+    keras: Positional[Annotated[Path, arg(help="The published file, model.keras.", metavar="KERAS")]]
+    out: Positional[Annotated[Path, arg(help="Folder for mule.safetensors and mule.onnx.", metavar="OUT")]]
+
+    def run(self) -> int:
+        _need_torch("import-mule", "mule")
+        from nearfield.model.mule import LICENCE, import_mule
+
+        made = import_mule(self.keras, self.out)
+        print(f"{show.readable(made.checkpoint)}: checkpoint")
+        _print_exported(made.model)
+        print(f"the weights are under {LICENCE}: not for commercial use")
+        return 0
+
+
+def _print_exported(made: Exported) -> None:
+    print(f"{show.readable(made.path)}: {made.dimensions} dimensions, {made.bytes / 1e6:.1f} MB")
+    print(f"largest difference from torch: {made.largest_error:.1e} of the largest output")
 
 
 class _Lines:
@@ -117,9 +139,9 @@ def _said(seen: Watched) -> str:
     return ", ".join(parts)
 
 
-def _need_torch(command: str) -> None:
+def _need_torch(command: str, extra: str = "train") -> None:
     missing = [name for name in ("torch", "safetensors") if importlib.util.find_spec(name) is None]
     if missing:
         raise ModelError(
-            f"nearfield {command}", f"{' and '.join(missing)} is not installed", "pip install 'nearfield[train]'"
+            f"nearfield {command}", f"{' and '.join(missing)} is not installed", f"pip install 'nearfield[{extra}]'"
         )

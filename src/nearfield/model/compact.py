@@ -22,6 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nearfield.model.part import Part
 from nearfield.model.scaled import RELU_GAMMA, ScaledConv2d
 
 ALPHA = 0.2  # the residual branch's share of variance, as in the NFNet paper
@@ -30,18 +31,10 @@ SKIP_GAIN = 1.0  # a deep network starts its branches at 0; eight blocks need no
 
 
 @dataclass(frozen=True)
-class Part:
-    """One named part of the embedding: so many numbers the encoder gives, so many the embedder keeps of them."""
-
-    name: str
-    given: int
-    kept: int
-
-
-@dataclass(frozen=True)
 class CompactConfig:
     """Sizes. `fast_bands` = 0 leaves the fast path out, `texture_dimensions` = 0 the texture."""
 
+    kind: str = "compact"
     n_mels: int = 96
     slice_frames: int = 300
     channels: tuple[int, ...] = (64, 128, 256)
@@ -55,6 +48,8 @@ class CompactConfig:
     texture_dimensions: int = 128
 
     def __post_init__(self) -> None:
+        if self.kind != "compact":
+            raise ValueError(f"kind must be 'compact', got {self.kind!r}")
         if not self.channels or len(self.channels) != len(self.blocks):
             raise ValueError(f"channels {self.channels} and blocks {self.blocks} must be of one length, at least 1")
         if min(self.channels) < 2 or min(self.blocks) < 1:
@@ -99,6 +94,10 @@ class CompactEncoder(nn.Module):
         """What gradients reach: (B, `CompactConfig.learned`)."""
         slow: Tensor = self.slow(x)
         return slow if self.fast is None else torch.cat([slow, self.fast(x)], dim=1)
+
+    def for_projector(self, x: Tensor) -> Tensor:
+        """What is learned, through a ReLU: what an output is below zero has no part in the loss."""
+        return F.relu(self.learned(x))
 
     def forward(self, x: Tensor) -> Tensor:
         learned = self.learned(x)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -9,7 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nearfield.errors import ModelError
 from nearfield.model.compact import CompactConfig, CompactEncoder
+from nearfield.model.nfnet import NfnetConfig, NfnetEncoder
 from nearfield.sound.mel import MelConfig
 
 STD_FLOOR = 0.01
@@ -25,15 +29,23 @@ class ProjectorConfig:
 
 @dataclass(frozen=True)
 class EmbedderConfig:
-    """Everything that a set of weights cannot be used without."""
+    """Everything that a set of weights cannot be used without.
+
+    `mapped` = False leaves the encoder's output as it is, neither whitened nor scaled to length 1. Without a `projector` the
+    weights can be used but not trained on.
+    """
 
     mel: MelConfig = field(default_factory=MelConfig)
-    encoder: CompactConfig = field(default_factory=CompactConfig)
-    projector: ProjectorConfig = field(default_factory=ProjectorConfig)
+    encoder: CompactConfig | NfnetConfig = field(default_factory=CompactConfig)
+    projector: ProjectorConfig | None = field(default_factory=ProjectorConfig)
+    mapped: bool = True
 
     def __post_init__(self) -> None:
         if self.encoder.n_mels != self.mel.n_mels:
             raise ValueError(f"encoder takes {self.encoder.n_mels} mels, the front end gives {self.mel.n_mels}")
+        shrinking = [p.name for p in self.encoder.parts if p.given != p.kept]
+        if shrinking and not self.mapped:
+            raise ValueError(f"the {shrinking[0]} keeps fewer numbers than it is given: mapped must be true")
 
 
 class Embedder(nn.Module):
@@ -41,8 +53,7 @@ class Embedder(nn.Module):
 
     Each part of the encoder's output is centred, mapped linearly and scaled to length 1, so that every part has one say in
     a cosine. The maps are fitted once, when training ends (train/whiten.py); until then they change nothing, or are a
-    random projection where a part keeps fewer numbers than it is given. The projector sees what the encoder has learned
-    through a ReLU: what an output is below zero has no part in the loss.
+    random projection where a part keeps fewer numbers than it is given. With `mapped` = False there are none.
     """
 
     centre: Tensor
@@ -51,16 +62,13 @@ class Embedder(nn.Module):
     def __init__(self, config: EmbedderConfig) -> None:
         super().__init__()
         self.config = config
-        self.encoder = CompactEncoder(config.encoder)
+        self.encoder = _encoder(config.encoder)
         parts = config.encoder.parts
-        self.register_buffer("centre", torch.zeros(sum(p.given for p in parts)))
-        maps = [torch.eye(p.given) if p.given == p.kept else _random_projection(p.given, p.kept) for p in parts]
-        self.register_buffer("whitener", torch.block_diag(*maps))  # type: ignore[no-untyped-call]
-        layers: list[nn.Module] = []
-        widths = (config.encoder.learned, *config.projector.hidden)
-        for before, after in pairwise(widths):
-            layers += [nn.Linear(before, after), nn.ReLU()]
-        self.projector = nn.Sequential(*layers, nn.Linear(widths[-1], config.projector.dimensions))
+        if config.mapped:
+            self.register_buffer("centre", torch.zeros(sum(p.given for p in parts)))
+            maps = [torch.eye(p.given) if p.given == p.kept else _random_projection(p.given, p.kept) for p in parts]
+            self.register_buffer("whitener", torch.block_diag(*maps))  # type: ignore[no-untyped-call]
+        self.projector = None if config.projector is None else _projector(config.encoder.learned, config.projector)
 
     def encode(self, log_mel: Tensor) -> Tensor:
         """(B, M, T) -> the encoder's own output, before whitening."""
@@ -73,19 +81,47 @@ class Embedder(nn.Module):
             return (encoded.float() - self.centre) @ self.whitener
 
     def forward(self, log_mel: Tensor) -> Tensor:
-        parts = torch.split(self.whiten(self.encode(log_mel)), [p.kept for p in self.config.encoder.parts], dim=1)
+        encoded = self.encode(log_mel)
+        if not self.config.mapped:
+            return encoded
+        parts = torch.split(self.whiten(encoded), [p.kept for p in self.config.encoder.parts], dim=1)
         return torch.cat([F.normalize(part, dim=1) for part in parts], dim=1)
 
     def project(self, log_mel: Tensor) -> Tensor:
         """(B, M, T) -> (B, projector dimensions)."""
-        out: Tensor = self.projector(F.relu(self.encoder.learned(standardise(log_mel))))
+        if self.projector is None:
+            raise ModelError("the model", "its weights came without a projector", "train one that has it")
+        out: Tensor = self.projector(self.encoder.for_projector(standardise(log_mel)))
         return out
+
+
+def _encoder(config: CompactConfig | NfnetConfig) -> CompactEncoder | NfnetEncoder:
+    return NfnetEncoder(config) if isinstance(config, NfnetConfig) else CompactEncoder(config)
+
+
+def _projector(given: int, config: ProjectorConfig) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    widths = (given, *config.hidden)
+    for before, after in pairwise(widths):
+        layers += [nn.Linear(before, after), nn.ReLU()]
+    return nn.Sequential(*layers, nn.Linear(widths[-1], config.dimensions))
 
 
 def _random_projection(given: int, kept: int) -> Tensor:
     """(given, kept) with orthonormal columns."""
     columns: Tensor = torch.linalg.qr(torch.randn(given, kept))[0]
     return columns
+
+
+@contextlib.contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Whatever is random in training (stochastic depth) is off inside, and afterwards as it was."""
+    training = module.training
+    module.eval()
+    try:
+        yield
+    finally:
+        module.train(training)
 
 
 def standardise(log_mel: Tensor) -> Tensor:

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from nearfield.errors import ModelError, readable
 from nearfield.model.checkpoint import load_checkpoint, writing
-from nearfield.model.embedder import Embedder, EmbedderConfig
+from nearfield.model.embedder import Embedder, EmbedderConfig, evaluating
 from nearfield.model.scaled import ScaledConv2d
 
 FORMAT = 1
@@ -119,7 +119,7 @@ def _largest_error(embedder: Embedder, data: bytes, seed: int) -> float:
     rng = np.random.default_rng(seed)
     config = embedder.config
     slices = rng.uniform(0, 6, (8, config.mel.n_mels, config.encoder.slice_frames)).astype(np.float32)
-    with torch.no_grad():
+    with torch.no_grad(), evaluating(embedder):
         wanted = embedder(torch.from_numpy(slices)).numpy()
     session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
     given = session.run(["embedding"], {"log_mel": slices})[0]

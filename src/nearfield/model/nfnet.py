@@ -21,6 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from nearfield.model.part import Part
 from nearfield.model.scaled import GELU_GAMMA, ScaledConv2d
 
 ALPHA = 0.2
@@ -36,6 +37,7 @@ class NfnetConfig:
     gradient instead of kept.
     """
 
+    kind: str = "nfnet"
     n_mels: int = 96
     slice_frames: int = 300
     slow_stem: tuple[int, ...] = (16, 32, 64, 128)
@@ -51,6 +53,8 @@ class NfnetConfig:
     recompute: bool = False
 
     def __post_init__(self) -> None:
+        if self.kind != "nfnet":
+            raise ValueError(f"kind must be 'nfnet', got {self.kind!r}")
         if len(self.slow_stem) != 4 or len(self.fast_stem) != 4:
             raise ValueError(f"a stem has 4 convolutions, got {self.slow_stem} and {self.fast_stem}")
         stages = (self.slow_channels, self.fast_channels, self.fused_channels, self.expanded_channels, self.blocks)
@@ -66,12 +70,24 @@ class NfnetConfig:
             raise ValueError(f"drop_path must be in 0..1, got {self.drop_path}")
 
     @property
+    def parts(self) -> tuple[Part, ...]:
+        """In the order in which the encoder gives them."""
+        slow, fast = self.slow_channels[-1], self.fast_channels[-1]
+        return Part("slow", slow, slow), Part("fast", fast, fast)
+
+    @property
+    def learned(self) -> int:
+        """How many of the numbers the encoder gives are learned by gradient: all."""
+        return self.dimensions
+
+    @property
     def dimensions(self) -> int:
-        return self.slow_channels[-1] + self.fast_channels[-1]
+        """Of the embedding."""
+        return sum(p.kept for p in self.parts)
 
 
 class NfnetEncoder(nn.Module):
-    """(B, M, T) standardised log-mel slices -> (B, D) embeddings, not normalised."""
+    """(B, M, T) standardised log-mel slices -> (B, D) as `NfnetConfig.parts` says, not normalised."""
 
     def __init__(self, config: NfnetConfig) -> None:
         super().__init__()
@@ -94,6 +110,10 @@ class NfnetEncoder(nn.Module):
             slow = slow_stage(torch.cat([slow, fusion(fast)], dim=1))
             fast = fast_stage(fast)
         return scaled_gelu(torch.cat([slow.mean(dim=(2, 3)), fast.mean(dim=(2, 3))], dim=1))
+
+    def for_projector(self, x: Tensor) -> Tensor:
+        """The output itself, which ends in an activation."""
+        return self.forward(x)
 
 
 def scaled_gelu(x: Tensor) -> Tensor:

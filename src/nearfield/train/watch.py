@@ -12,7 +12,7 @@ import torch
 
 from nearfield.augment.time_stretch import TimeStretch, time_stretch
 from nearfield.data.melstore import Frames, MelStore
-from nearfield.model.embedder import Embedder
+from nearfield.model.embedder import Embedder, evaluating
 from nearfield.study.halves import SliceEmbedding, cut_halves, embed_halves, judge_halves
 from nearfield.study.locality import Distances, key_distances, label_distances, locality, tempo_distances
 from nearfield.study.metrics import unit
@@ -120,12 +120,12 @@ def stretch_shifts(
 
 
 def slice_embedding(embedder: Embedder, whitened: bool = True, bf16: bool = True) -> SliceEmbedding:
-    """The embedder (or its encoder alone) as a function of numpy slices (S, M, T) -> (S, D), without gradients."""
+    """The embedder (or its encoder alone) as a function of numpy slices (S, M, T) -> (S, D), without gradients or chance."""
     device = next(embedder.parameters()).device
     forward = embedder.forward if whitened else embedder.encode
 
     def embed(log_mels: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+        with evaluating(embedder), torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
             out = forward(torch.from_numpy(log_mels).to(device))
         return np.asarray(out.float().cpu().numpy())
 

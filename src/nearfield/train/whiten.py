@@ -24,7 +24,12 @@ SLICES = 4  # of each half of each track
 
 
 def fit_whitening(embedder: Embedder, embed: SliceEmbedding, sources: Sequence[tuple[MelStore, Sequence[int]]]) -> None:
-    """Set the embedder's `centre` and `whitener` from entries of stores; `embed` must give the encoder's output."""
+    """Set the embedder's `centre` and `whitener` from entries of stores; `embed` must give the encoder's output.
+
+    An embedder that is not `mapped` has neither and stays as it is.
+    """
+    if not embedder.config.mapped:
+        return
     frames = embedder.config.encoder.slice_frames
     usable = [(store, n) for store, numbers in sources for n in numbers if store.entries[n].frames >= 2 * frames]
     if not usable:
