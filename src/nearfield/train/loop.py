@@ -1,32 +1,42 @@
 """The training loop, top to bottom: pairs in, checkpoint out.
 
 SimCLR on slices of music as MULE does it (arXiv 2210.03799; the loss is arXiv 2002.05709). Every random number follows
-from (seed, step), so a run that was killed goes on as if it had not been. Deviations from MULE: AdamW and a smaller
-batch, because two cores cannot hold its 1920 pairs; what else is done to the slices is in train/feed.py.
+from (seed, step), so a run that was killed goes on as if it had not been. By default AdamW and a smaller batch than
+MULE's 1920 pairs, which two cores cannot hold; `micro_batch_pairs` (train/contrast.py) and several processes
+(train/parallel.py) reach any batch. What else is done to the slices is in train/feed.py.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
+import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import torch
 from torch import Tensor
 
 from nearfield.data.melstore import MelStore
 from nearfield.data.pairs import PairConfig, PairStream
-from nearfield.data.split import split_tracks
+from nearfield.data.split import Split, split_tracks
 from nearfield.errors import ModelError, readable
 from nearfield.model.checkpoint import load_checkpoint, save_checkpoint, writing
 from nearfield.model.embedder import Embedder, EmbedderConfig
 from nearfield.model.ntxent import nt_xent
+from nearfield.train.contrast import contrast
 from nearfield.train.feed import Augment, batches, views
+from nearfield.train.keep import RunFolder
+from nearfield.train.learner import Learner
 from nearfield.train.memory import keep_freed_memory
+from nearfield.train.optimise import OPTIMISERS, make_optimiser
+from nearfield.train.origin import environment
+from nearfield.train.parallel import Crew, joined
 from nearfield.train.schedule import learning_rate
 from nearfield.train.watch import Watch, Watched, slice_embedding, usable_tracks
 from nearfield.train.whiten import fit_whitening
@@ -34,13 +44,19 @@ from nearfield.train.whiten import fit_whitening
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """One run. Times are in seconds."""
+    """One run. Times are in seconds.
+
+    `batch_pairs` is what all processes share; `micro_batch_pairs` is how many of its own a process encodes at a time (0:
+    all). `optimiser` is one of OPTIMISERS, `momentum` is that of lars. `adaptive_clip` is the limit of a unit's gradient
+    in lengths of its weights, `ema_decay` that of the weights' moving average; 0 is without. `keep_checkpoints` are kept.
+    """
 
     model: EmbedderConfig = field(default_factory=EmbedderConfig)
     augment: Augment = field(default_factory=Augment)
     seed: int = 0
     steps: int = 2000
     batch_pairs: int = 256
+    micro_batch_pairs: int = 0
     min_apart_s: float = 3.0
     max_apart_s: float = 8.0
     temperature: float = 0.1
@@ -48,16 +64,38 @@ class TrainConfig:
     warmup_steps: int = 100
     weight_decay: float = 0.01
     clip_norm: float = 1.0
+    optimiser: str = "adamw"
+    momentum: float = 0.9
+    adaptive_clip: float = 0.0
+    ema_decay: float = 0.0
     bf16: bool = True
     validation_share: float = 0.1
     watch_every_s: float = 240.0
     checkpoint_every_s: float = 120.0
+    keep_checkpoints: int = 1
     ram_budget_gb: float = 8.0
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_pairs", "temperature", "learning_rate", "clip_norm", "ram_budget_gb"):
+        above = (
+            "steps",
+            "batch_pairs",
+            "temperature",
+            "learning_rate",
+            "clip_norm",
+            "ram_budget_gb",
+            "keep_checkpoints",
+        )
+        for name in above:
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
+        for name in ("micro_batch_pairs", "adaptive_clip"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
+        for name in ("momentum", "ema_decay"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 0 and below 1, got {getattr(self, name)}")
+        if self.optimiser not in OPTIMISERS:
+            raise ValueError(f"optimiser must be one of {', '.join(OPTIMISERS)}, got {self.optimiser!r}")
         if self.batch_pairs < 2:
             raise ValueError("batch_pairs must be at least 2: other pairs are what a pair is told from")
         if not 0 <= self.min_apart_s <= self.max_apart_s:
@@ -79,15 +117,6 @@ class StepReport:
     whitened: Watched | None = None
 
 
-@dataclass(frozen=True)
-class _Past:
-    """What a run has behind it when it is taken up again."""
-
-    step: int = 0
-    seconds: float = 0.0
-    sessions: tuple[Mapping[str, Any], ...] = ()
-
-
 def train(
     config: TrainConfig,
     store: MelStore,
@@ -99,8 +128,9 @@ def train(
 ) -> Path:
     """Train, or go on with the run that `out` holds; returns the path of the last checkpoint.
 
-    `out` gets `last.safetensors` (model and optimiser, atomically replaced) and `metrics.jsonl`. `stop_after` ends early at
-    that step with everything saved, as an interruption would. Raises ModelError when `out` belongs to another run.
+    What `out` gets is in docs/formats.md. Started by torchrun, the processes share every batch; the first of them alone
+    writes and reports. `stop_after` ends early at that step with everything saved, as an interruption would. Raises
+    ModelError when `out` belongs to another run, ConfigError when the processes cannot share a batch.
     """
     if store.config != config.model.mel:
         raise ModelError(
@@ -109,135 +139,210 @@ def train(
             "prepare it again, or change that",
         )
     keep_freed_memory()
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    sides = split_tracks(store.tracks, config.validation_share)
-    slice_frames = config.model.encoder.slice_frames
+    end = min(config.steps, stop_after if stop_after is not None else config.steps)
+    with joined() as crew:
+        share = torch.tensor(crew.share(config.batch_pairs))
+        own = torch.cat([share, share + config.batch_pairs])  # anchors and positives, of the batch's 2B views
+        sides = split_tracks(store.tracks, config.validation_share)
+        stream = _stream(config, store, sides)
+        learner = _learner(config, crew.device)
+        folder = RunFolder(out, config.keep_checkpoints)
+        origin = {"train": asdict(config), "corpus": store.manifest.name, "corpus_hash": store.digest()}
+        past = _resume(folder, learner, origin, crew)
+        session = {**(provenance or {}), "first_step": past.step, "processes": crew.size}
+
+        def project(slices: Tensor) -> Tensor:
+            with torch.autocast(crew.device.type, torch.bfloat16, enabled=config.bf16):
+                return learner.embedder.project(slices)
+
+        def loss_of(anchors: Tensor, positives: Tensor) -> Tensor:
+            return nt_xent(anchors, positives, config.temperature)
+
+        with _Log(config, store, sides, folder, learner, past, origin, session, end, report, crew) as log:
+            for step, source in enumerate(batches(stream, past.step, end), past.step):
+                slices = views(
+                    source,
+                    config.augment,
+                    config.model.encoder.slice_frames,
+                    store.config,
+                    config.seed,
+                    step,
+                    own,
+                    crew.device,
+                )
+                loss = contrast(project, slices, loss_of, crew, config.micro_batch_pairs, (config.seed, step)).item()
+                crew.sum_gradients(learner.embedder.parameters())
+                norm = learner.clip().item()
+                if not (math.isfinite(loss) and math.isfinite(norm)):
+                    cause = f"the loss is {loss} and its gradient {norm} at step {step}"
+                    raise ModelError(readable(out), cause, "begin a new run with a lower learning_rate")
+                learner.update(learning_rate(step, config.steps, config.warmup_steps, config.learning_rate))
+                log.after(step, loss, norm)
+    return folder.last
+
+
+def _stream(config: TrainConfig, store: MelStore, sides: Split) -> PairStream:
     per_second = config.model.mel.frames_per_second
     pairs = PairConfig(
         config.batch_pairs,
-        config.augment.source_frames(slice_frames),
+        config.augment.source_frames(config.model.encoder.slice_frames),
         round(config.min_apart_s * per_second),
         round(config.max_apart_s * per_second),
     )
-    stream = PairStream(store, sides.train, pairs, config.seed, round(config.ram_budget_gb * 1e9))
-    watchable = len(usable_tracks(store, sides.validation, slice_frames)) > 1
-    watch = Watch(store, sides.validation, slice_frames, config.seed) if watchable else None
+    return PairStream(store, sides.train, pairs, config.seed, round(config.ram_budget_gb * 1e9))
 
+
+def _learner(config: TrainConfig, device: torch.device) -> Learner:
+    """The same weights in every process: they follow from the seed."""
     torch.manual_seed(config.seed)
     embedder = Embedder(config.model).to(device)
-    _channels_last(embedder)
-    optimiser = torch.optim.AdamW(_weight_groups(embedder, config.weight_decay), lr=config.learning_rate)
-    last = out / "last.safetensors"
-    origin = {"train": asdict(config), "corpus": store.manifest.name, "corpus_hash": store.digest()}
-    past = _resume(last, embedder, optimiser, origin) if last.exists() else _Past()
-    first_step = past.step
-    sessions = [*past.sessions, {**(provenance or {}), "first_step": first_step}]
-
-    def save(step: int) -> None:
-        seconds = round(past.seconds + time.monotonic() - begun, 1)
-        progress = {**origin, **(provenance or {}), "step": step, "seconds": seconds, "sessions": sessions}
-        save_checkpoint(last, embedder, progress, _optimiser_tensors(embedder, optimiser))
-
-    with writing(out):
-        out.mkdir(parents=True, exist_ok=True)
-    end = min(config.steps, stop_after if stop_after is not None else config.steps)
-    begun = saved = looked = time.monotonic()
-    with (out / "metrics.jsonl").open("a") as metrics:
-        for step, source in enumerate(batches(stream, first_step, end), first_step):
-            slices = views(source.to(device), config.augment, slice_frames, store.config, config.seed, step)
-            with torch.autocast(device.type, torch.bfloat16, enabled=config.bf16):
-                projected = embedder.project(slices)
-            anchors, positives = projected.chunk(2)
-            loss = nt_xent(anchors, positives, config.temperature)
-            loss_value = loss.item()
-            for group in optimiser.param_groups:
-                group["lr"] = learning_rate(step, config.steps, config.warmup_steps, config.learning_rate)
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            norm = torch.nn.utils.clip_grad_norm_(embedder.parameters(), config.clip_norm)
-            if not (math.isfinite(loss_value) and math.isfinite(norm)):
-                cause = f"the loss is {loss_value} and its gradient {norm.item()} at step {step}"
-                raise ModelError(readable(out), cause, "begin a new run with a lower learning_rate")
-            optimiser.step()
-
-            now, done = time.monotonic(), step + 1
-            pace = (now - begun) / (done - first_step)
-            watched = whitened = None
-            if watch is not None and (now - looked > config.watch_every_s or done == config.steps):
-                watched, looked = watch.look(embedder), time.monotonic()
-            if done == config.steps:
-                encode = slice_embedding(embedder, whitened=False, bf16=False)
-                fit_whitening(embedder, encode, store, sides.train)
-                whitened = watch.look(embedder) if watch is not None else None
-            if now - saved > config.checkpoint_every_s or done == end:
-                save(done)
-                saved = time.monotonic()
-            line = {
-                "step": step,
-                "loss": loss_value,
-                "grad_norm": norm.item(),
-                "seconds": round(past.seconds + now - begun, 2),
-            }
-            seen = asdict(watched) if watched else {}
-            seen |= {f"whitened_{k}": v for k, v in asdict(whitened).items()} if whitened else {}
-            with writing(out):
-                metrics.write(json.dumps(line | seen) + "\n")
-                metrics.flush()
-            if report is not None:
-                rate = 2 * config.batch_pairs / pace
-                report(
-                    StepReport(done, config.steps, loss_value, rate, pace * (config.steps - done), watched, whitened)
-                )
-    if not last.exists():
-        save(first_step)
-    return last
-
-
-def _channels_last(embedder: Embedder) -> None:
-    """Kernels in the order that convolutions on bf16 are fast in."""
-    for parameter in embedder.parameters():
+    for parameter in embedder.parameters():  # kernels in the order that convolutions on bf16 are fast in
         if parameter.ndim == 4:
             parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+    optimiser = make_optimiser(config.optimiser, embedder, config.learning_rate, config.weight_decay, config.momentum)
+    return Learner(embedder, optimiser, config.clip_norm, config.adaptive_clip, config.ema_decay)
 
 
-def _weight_groups(embedder: Embedder, weight_decay: float) -> list[dict[str, Any]]:
-    """Decay for matrices and kernels only; gains and biases are free (arXiv 2102.06171, section 4)."""
-    parameters = dict(embedder.named_parameters())
-    decayed = [p for n, p in parameters.items() if n.endswith("weight") and p.ndim > 1]
-    free = [p for n, p in parameters.items() if not (n.endswith("weight") and p.ndim > 1)]
-    return [{"params": decayed, "weight_decay": weight_decay}, {"params": free, "weight_decay": 0.0}]
+@dataclass(frozen=True)
+class _Past:
+    """What a run has behind it when it is taken up again."""
+
+    step: int = 0
+    seconds: float = 0.0
+    sessions: tuple[Mapping[str, Any], ...] = ()
 
 
-def _optimiser_tensors(embedder: Embedder, optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
-    names: dict[Tensor, str] = {p: n for n, p in embedder.named_parameters()}
-    return {
-        f"optimiser.{names[p]}.{key}": value.detach().contiguous()
-        for p, state in optimiser.state.items()
-        for key, value in state.items()
-    }
-
-
-def _resume(last: Path, embedder: Embedder, optimiser: torch.optim.Optimizer, origin: Mapping[str, Any]) -> _Past:
-    """Fill model and optimiser from a checkpoint of this very run; where to go on."""
-    found = load_checkpoint(last)
-    expected = json.loads(json.dumps(origin))  # as JSON gives it back: tuples are lists there
-    changed = [k for k in expected if found.provenance.get(k) != expected[k]]
-    if changed:
+def _resume(folder: RunFolder, learner: Learner, origin: Mapping[str, Any], crew: Crew) -> _Past:
+    """Every process fills its learner from the last checkpoint, where there is one."""
+    found = folder.resumed(origin)
+    past = _Past()
+    if found is not None:
+        learner.load(found)
+        said = found.provenance
+        past = _Past(int(said["step"]), said["seconds"], tuple(said["sessions"]))
+    if not crew.agree(past.step):
         raise ModelError(
-            str(last),
-            f"was trained with another {' and '.join(changed)}",
-            "choose a new output folder, or the same settings",
+            readable(folder.last), "is not the same for all processes", "choose a folder that all of them see"
         )
-    embedder.load_state_dict(found.embedder.state_dict())
-    for name, parameter in embedder.named_parameters():
-        keys = {k.rpartition(".")[2]: v for k, v in found.extra.items() if k.startswith(f"optimiser.{name}.")}
-        optimiser.state[parameter] = {
-            k: v if k == "step" else v.to(parameter.device).contiguous(memory_format=_format_of(parameter))
-            for k, v in keys.items()
-        }
-    return _Past(int(found.provenance["step"]), found.provenance["seconds"], tuple(found.provenance["sessions"]))
+    return past
 
 
-def _format_of(parameter: Tensor) -> torch.memory_format:
-    channels_last = parameter.ndim == 4 and parameter.is_contiguous(memory_format=torch.channels_last)
-    return torch.channels_last if channels_last else torch.contiguous_format
+class _Log:
+    """What the first process does beside training: validation, checkpoints, metrics, report. In the others, nothing."""
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        store: MelStore,
+        sides: Split,
+        folder: RunFolder,
+        learner: Learner,
+        past: _Past,
+        origin: Mapping[str, Any],
+        session: Mapping[str, Any],
+        end: int,
+        report: Callable[[StepReport], None] | None,
+        crew: Crew,
+    ) -> None:
+        self._leads = crew.leads
+        if not self._leads:
+            return
+        self._config, self._store, self._sides, self._folder = config, store, sides, folder
+        self._learner, self._past, self._end, self._report = learner, past, end, report
+        self._progress = {**origin, **session, "sessions": [*past.sessions, dict(session)]}
+        slice_frames = config.model.encoder.slice_frames
+        watchable = len(usable_tracks(store, sides.validation, slice_frames)) > 1
+        self._watch = Watch(store, sides.validation, slice_frames, config.seed) if watchable else None
+        self._best = folder.best_recall()
+        folder.describe({**origin, "environment": environment(crew.size), "first_step": past.step})
+
+    def __enter__(self) -> Self:
+        if self._leads:
+            self._metrics = self._folder.metrics(self._past.step)
+            self._begun = self._saved = self._looked = time.monotonic()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._leads:
+            if kind is None and not self._folder.last.exists():
+                self._save(self._past.step)
+            self._metrics.close()
+
+    def after(self, step: int, loss: float, norm: float) -> None:
+        """Once a step: the line is on disk before the checkpoint, so that a kill between them loses neither."""
+        if not self._leads:
+            return
+        config, now, done = self._config, time.monotonic(), step + 1
+        watched = whitened = None
+        if self._watch is not None and (now - self._looked > config.watch_every_s or done == config.steps):
+            watched, self._looked = self._look(done), time.monotonic()
+        if done == config.steps:
+            whitened = self._finish()
+        line = {"step": step, "loss": loss, "grad_norm": norm, "seconds": round(self._seconds(now), 2)}
+        self._write_line(line, watched, whitened)
+        if now - self._saved > config.checkpoint_every_s or done == self._end:
+            self._save(done)
+            self._saved = time.monotonic()
+        if self._report is not None:
+            pace = (now - self._begun) / (done - self._past.step)
+            rate, left = 2 * config.batch_pairs / pace, pace * (config.steps - done)
+            self._report(StepReport(done, config.steps, loss, rate, left, watched, whitened))
+
+    def _seconds(self, now: float) -> float:
+        return self._past.seconds + now - self._begun
+
+    def _look(self, done: int) -> Watched:
+        """Validate; the best so far is kept."""
+        assert self._watch is not None
+        with _at_rest(self._learner.averaged) as embedder:
+            watched = self._watch.look(embedder)
+        if watched.recall_at_1 > self._best:
+            self._best = watched.recall_at_1
+            self._save_best(embedder, {**self._progress, "step": done, "recall_at_1": self._best})
+        return watched
+
+    def _save_best(self, embedder: Embedder, progress: Mapping[str, Any]) -> None:
+        save_checkpoint(self._folder.best, embedder, progress)
+
+    def _finish(self) -> Watched | None:
+        """Whiten what will be exported, and the best checkpoint likewise; validate the former."""
+        self._whiten(self._learner.averaged)
+        if self._folder.best.exists():
+            best = load_checkpoint(self._folder.best)
+            self._whiten(best.embedder.to(next(self._learner.embedder.parameters()).device))
+            self._save_best(best.embedder, best.provenance)
+        if self._watch is None:
+            return None
+        with _at_rest(self._learner.averaged) as embedder:
+            return self._watch.look(embedder)
+
+    def _whiten(self, embedder: Embedder) -> None:
+        with _at_rest(embedder):
+            encode = slice_embedding(embedder, whitened=False, bf16=False)
+            fit_whitening(embedder, encode, self._store, self._sides.train)
+
+    def _write_line(self, line: Mapping[str, float], watched: Watched | None, whitened: Watched | None) -> None:
+        seen = asdict(watched) if watched else {}
+        seen |= {f"whitened_{k}": v for k, v in asdict(whitened).items()} if whitened else {}
+        with writing(self._folder.path):
+            self._metrics.write(json.dumps({**line, **seen}) + "\n")
+            self._metrics.flush()
+
+    def _save(self, step: int) -> None:
+        with writing(self._folder.path):
+            os.fsync(self._metrics.fileno())
+        seconds = round(self._seconds(time.monotonic()), 1)
+        progress = {**self._progress, "step": step, "seconds": seconds}
+        self._folder.save(self._learner.averaged, progress, self._learner.tensors())
+
+
+@contextlib.contextmanager
+def _at_rest(embedder: Embedder) -> Iterator[Embedder]:
+    """Nothing is dropped at random while a model is looked at."""
+    embedder.eval()
+    try:
+        yield embedder
+    finally:
+        embedder.train()
