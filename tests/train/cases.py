@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -46,6 +47,15 @@ RUN = TrainConfig(
     bf16=False,
     validation_share=0.2,
 )
+
+LONG = replace(RUN, steps=12, batch_pairs=4, ema_decay=0.9, optimiser="lars", checkpoint_every_s=1e-9)
+
+
+def environment(**more: str) -> dict[str, str]:
+    """For a Python that finds the package and these tests."""
+    tests = Path(__file__).parents[1]
+    paths = [str(tests.parent / "src"), str(tests), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), **more}
 
 
 @dataclass(frozen=True)

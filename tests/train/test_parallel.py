@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
 import subprocess
 import sys
@@ -32,9 +31,7 @@ from nearfield.train.contrast import contrast
 from nearfield.train.feed import Augment, views
 from nearfield.train.loop import train
 from nearfield.train.parallel import Crew
-from train.cases import CASES, PAIRS, RUN, Case, batch, network, solve
-
-TESTS = Path(__file__).parents[1]
+from train.cases import CASES, PAIRS, RUN, Case, batch, environment, network, solve
 
 
 @dataclass(frozen=True)
@@ -52,12 +49,11 @@ def two(store: MelStore, tmp_path_factory: pytest.TempPathFactory) -> Two:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    paths = [str(TESTS.parent / "src"), str(TESTS), *filter(None, [os.environ.get("PYTHONPATH")])]
     common = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"}
     members = [
         subprocess.Popen(
             [sys.executable, "-m", "train.cases", store.path, out],
-            env={**os.environ, **common, "RANK": str(rank), "LOCAL_RANK": str(rank), "PYTHONPATH": ":".join(paths)},
+            env=environment(**common, RANK=str(rank), LOCAL_RANK=str(rank)),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
