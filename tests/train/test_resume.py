@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -23,14 +22,6 @@ from nearfield.train.watch import Watch, Watched
 from train.cases import LONG, RUN, environment
 
 
-@pytest.fixture
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def lines(folder: Path) -> list[dict[str, float]]:
     return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
 
@@ -40,7 +31,6 @@ def tensors(checkpoint: Path) -> dict[str, Tensor]:
     return {**found.embedder.state_dict(), **found.extra}
 
 
-@pytest.mark.usefixtures("one_thread")
 def test_a_run_killed_three_times_goes_on_as_if_it_had_not_been(store: MelStore, tmp_path: Path) -> None:
     straight, killed = tmp_path / "straight", tmp_path / "killed"
     train(LONG, store, straight)
