@@ -13,7 +13,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -26,11 +26,12 @@ from nearfield.data.melstore import MelStore
 from nearfield.data.pairs import PairConfig, PairStream
 from nearfield.data.split import Split, split_tracks
 from nearfield.errors import ModelError, readable
-from nearfield.model.checkpoint import load_checkpoint, save_checkpoint, writing
+from nearfield.model.checkpoint import writing
 from nearfield.model.embedder import Embedder, EmbedderConfig
 from nearfield.model.ntxent import nt_xent
 from nearfield.train.contrast import contrast
 from nearfield.train.feed import Augment, batches, views
+from nearfield.train.judge import Judge
 from nearfield.train.keep import RunFolder
 from nearfield.train.learner import Learner
 from nearfield.train.memory import keep_freed_memory
@@ -38,8 +39,7 @@ from nearfield.train.optimise import OPTIMISERS, make_optimiser
 from nearfield.train.origin import environment
 from nearfield.train.parallel import Crew, joined
 from nearfield.train.schedule import learning_rate
-from nearfield.train.watch import Watch, Watched, slice_embedding, usable_tracks
-from nearfield.train.whiten import fit_whitening
+from nearfield.train.watch import Watched
 
 
 @dataclass(frozen=True)
@@ -139,17 +139,25 @@ def train(
             "prepare it again, or change that",
         )
     keep_freed_memory()
+    slice_frames = config.model.encoder.slice_frames
+    sides = split_tracks(store.tracks, config.validation_share)
+    folder = RunFolder(out, config.keep_checkpoints)
+    origin = {"train": asdict(config), "corpus": store.manifest.name, "corpus_hash": store.digest()}
     end = min(config.steps, stop_after if stop_after is not None else config.steps)
-    with joined() as crew:
+
+    with joined() as crew, contextlib.ExitStack() as closing:
         share = torch.tensor(crew.share(config.batch_pairs))
         own = torch.cat([share, share + config.batch_pairs])  # anchors and positives, of the batch's 2B views
-        sides = split_tracks(store.tracks, config.validation_share)
         stream = _stream(config, store, sides)
         learner = _learner(config, crew.device)
-        folder = RunFolder(out, config.keep_checkpoints)
-        origin = {"train": asdict(config), "corpus": store.manifest.name, "corpus_hash": store.digest()}
         past = _resume(folder, learner, origin, crew)
-        session = {**(provenance or {}), "first_step": past.step, "processes": crew.size}
+        log = None
+        if crew.leads:
+            session = {**(provenance or {}), "first_step": past.step, "processes": crew.size}
+            progress = {**origin, **session, "sessions": [*past.sessions, session]}
+            folder.describe({**origin, "environment": environment(crew.size), "first_step": past.step})
+            judge = Judge(store, sides, slice_frames, config.seed, folder)
+            log = closing.enter_context(_Log(config, folder, learner, judge, past, progress, end, report))
 
         def project(slices: Tensor) -> Tensor:
             with torch.autocast(crew.device.type, torch.bfloat16, enabled=config.bf16):
@@ -158,25 +166,17 @@ def train(
         def loss_of(anchors: Tensor, positives: Tensor) -> Tensor:
             return nt_xent(anchors, positives, config.temperature)
 
-        with _Log(config, store, sides, folder, learner, past, origin, session, end, report, crew) as log:
-            for step, source in enumerate(batches(stream, past.step, end), past.step):
-                slices = views(
-                    source,
-                    config.augment,
-                    config.model.encoder.slice_frames,
-                    store.config,
-                    config.seed,
-                    step,
-                    own,
-                    crew.device,
-                )
-                loss = contrast(project, slices, loss_of, crew, config.micro_batch_pairs, (config.seed, step)).item()
-                crew.sum_gradients(learner.embedder.parameters())
-                norm = learner.clip().item()
-                if not (math.isfinite(loss) and math.isfinite(norm)):
-                    cause = f"the loss is {loss} and its gradient {norm} at step {step}"
-                    raise ModelError(readable(out), cause, "begin a new run with a lower learning_rate")
-                learner.update(learning_rate(step, config.steps, config.warmup_steps, config.learning_rate))
+        for step, source in enumerate(batches(stream, past.step, end), past.step):
+            key = (config.seed, step)
+            slices = views(source, config.augment, slice_frames, store.config, *key, own, crew.device)
+            loss = contrast(project, slices, loss_of, crew, config.micro_batch_pairs, key).item()
+            crew.sum_gradients(learner.embedder.parameters())
+            norm = learner.clip().item()
+            if not (math.isfinite(loss) and math.isfinite(norm)):
+                cause = f"the loss is {loss} and its gradient {norm} at step {step}"
+                raise ModelError(readable(out), cause, "begin a new run with a lower learning_rate")
+            learner.update(learning_rate(step, config.steps, config.warmup_steps, config.learning_rate))
+            if log is not None:
                 log.after(step, loss, norm)
     return folder.last
 
@@ -228,63 +228,47 @@ def _resume(folder: RunFolder, learner: Learner, origin: Mapping[str, Any], crew
 
 
 class _Log:
-    """What the first process does beside training: validation, checkpoints, metrics, report. In the others, nothing."""
+    """What the first process does beside training: validation, metrics, checkpoints, report."""
 
     def __init__(
         self,
         config: TrainConfig,
-        store: MelStore,
-        sides: Split,
         folder: RunFolder,
         learner: Learner,
+        judge: Judge,
         past: _Past,
-        origin: Mapping[str, Any],
-        session: Mapping[str, Any],
+        progress: Mapping[str, Any],
         end: int,
         report: Callable[[StepReport], None] | None,
-        crew: Crew,
     ) -> None:
-        self._leads = crew.leads
-        if not self._leads:
-            return
-        self._config, self._store, self._sides, self._folder = config, store, sides, folder
-        self._learner, self._past, self._end, self._report = learner, past, end, report
-        self._progress = {**origin, **session, "sessions": [*past.sessions, dict(session)]}
-        slice_frames = config.model.encoder.slice_frames
-        watchable = len(usable_tracks(store, sides.validation, slice_frames)) > 1
-        self._watch = Watch(store, sides.validation, slice_frames, config.seed) if watchable else None
-        self._best = folder.best_recall()
-        folder.describe({**origin, "environment": environment(crew.size), "first_step": past.step})
+        self._config, self._folder, self._learner, self._judge = config, folder, learner, judge
+        self._past, self._progress, self._end, self._report = past, progress, end, report
+        self._metrics = folder.metrics(past.step)
+        self._begun = self._saved = self._looked = time.monotonic()
 
     def __enter__(self) -> Self:
-        if self._leads:
-            self._metrics = self._folder.metrics(self._past.step)
-            self._begun = self._saved = self._looked = time.monotonic()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._leads:
-            if kind is None and not self._folder.last.exists():
-                self._save(self._past.step)
-            self._metrics.close()
+        if kind is None and not self._folder.last.exists():  # a run of no steps
+            self._save(self._past.step)
+        self._metrics.close()
 
     def after(self, step: int, loss: float, norm: float) -> None:
-        """Once a step: the line is on disk before the checkpoint, so that a kill between them loses neither."""
-        if not self._leads:
-            return
+        """Once a step. The line is written before the checkpoint: a kill between them loses neither."""
         config, now, done = self._config, time.monotonic(), step + 1
         watched = whitened = None
-        if self._watch is not None and (now - self._looked > config.watch_every_s or done == config.steps):
-            watched, self._looked = self._look(done), time.monotonic()
+        if self._judge.watches and (now - self._looked > config.watch_every_s or done == config.steps):
+            watched = self._judge.look(self._learner.averaged, {**self._progress, "step": done})
+            self._looked = time.monotonic()
         if done == config.steps:
-            whitened = self._finish()
+            whitened = self._judge.finish(self._learner.averaged)
         line = {"step": step, "loss": loss, "grad_norm": norm, "seconds": round(self._seconds(now), 2)}
-        self._write_line(line, watched, whitened)
+        self._write(line, watched, whitened)
         if now - self._saved > config.checkpoint_every_s or done == self._end:
             self._save(done)
-            self._saved = time.monotonic()
         if self._report is not None:
             pace = (now - self._begun) / (done - self._past.step)
             rate, left = 2 * config.batch_pairs / pace, pace * (config.steps - done)
@@ -293,37 +277,7 @@ class _Log:
     def _seconds(self, now: float) -> float:
         return self._past.seconds + now - self._begun
 
-    def _look(self, done: int) -> Watched:
-        """Validate; the best so far is kept."""
-        assert self._watch is not None
-        with _at_rest(self._learner.averaged) as embedder:
-            watched = self._watch.look(embedder)
-        if watched.recall_at_1 > self._best:
-            self._best = watched.recall_at_1
-            self._save_best(embedder, {**self._progress, "step": done, "recall_at_1": self._best})
-        return watched
-
-    def _save_best(self, embedder: Embedder, progress: Mapping[str, Any]) -> None:
-        save_checkpoint(self._folder.best, embedder, progress)
-
-    def _finish(self) -> Watched | None:
-        """Whiten what will be exported, and the best checkpoint likewise; validate the former."""
-        self._whiten(self._learner.averaged)
-        if self._folder.best.exists():
-            best = load_checkpoint(self._folder.best)
-            self._whiten(best.embedder.to(next(self._learner.embedder.parameters()).device))
-            self._save_best(best.embedder, best.provenance)
-        if self._watch is None:
-            return None
-        with _at_rest(self._learner.averaged) as embedder:
-            return self._watch.look(embedder)
-
-    def _whiten(self, embedder: Embedder) -> None:
-        with _at_rest(embedder):
-            encode = slice_embedding(embedder, whitened=False, bf16=False)
-            fit_whitening(embedder, encode, self._store, self._sides.train)
-
-    def _write_line(self, line: Mapping[str, float], watched: Watched | None, whitened: Watched | None) -> None:
+    def _write(self, line: Mapping[str, float], watched: Watched | None, whitened: Watched | None) -> None:
         seen = asdict(watched) if watched else {}
         seen |= {f"whitened_{k}": v for k, v in asdict(whitened).items()} if whitened else {}
         with writing(self._folder.path):
@@ -333,16 +287,6 @@ class _Log:
     def _save(self, step: int) -> None:
         with writing(self._folder.path):
             os.fsync(self._metrics.fileno())
-        seconds = round(self._seconds(time.monotonic()), 1)
-        progress = {**self._progress, "step": step, "seconds": seconds}
+        progress = {**self._progress, "step": step, "seconds": round(self._seconds(time.monotonic()), 1)}
         self._folder.save(self._learner.averaged, progress, self._learner.tensors())
-
-
-@contextlib.contextmanager
-def _at_rest(embedder: Embedder) -> Iterator[Embedder]:
-    """Nothing is dropped at random while a model is looked at."""
-    embedder.eval()
-    try:
-        yield embedder
-    finally:
-        embedder.train()
+        self._saved = time.monotonic()
