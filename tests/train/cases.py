@@ -133,7 +133,8 @@ def main(store: Path, out: Path) -> None:
     with joined() as crew:
         found = {f"{name}.{k}": v for name, case in CASES.items() for k, v in solve(case, crew).items()}
         save_file(found, out / f"found-{crew.rank}.safetensors")
-        train(RUN, MelStore(store), out / "two", report=lambda r: print(crew.rank, r.step, flush=True))
+        for stop in (1, None):
+            train(RUN, MelStore(store), out / "two", stop_after=stop, report=lambda r: print(crew.rank, r.step))
 
 
 if __name__ == "__main__":

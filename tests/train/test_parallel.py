@@ -130,7 +130,7 @@ def test_both_passes_of_a_chunk_draw_the_same() -> None:
     assert not torch.equal(drawn[0], drawn[1])
 
 
-def test_a_run_by_two_processes_is_the_run_by_one(two: Two, store: MelStore, tmp_path: Path) -> None:
+def test_a_run_by_two_processes_stopped_between_is_the_run_by_one(two: Two, store: MelStore, tmp_path: Path) -> None:
     train(RUN, store, tmp_path / "one")
     one, other = (
         [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
@@ -142,7 +142,10 @@ def test_a_run_by_two_processes_is_the_run_by_one(two: Two, store: MelStore, tmp
     assert abs(one[0]["loss"] - other[0]["loss"]) < 1e-5
     assert two.printed == ("0 1\n0 2\n0 3\n", "")  # the first alone reports
     assert sorted(p.name for p in two.run.iterdir()) == sorted(p.name for p in (tmp_path / "one").iterdir())
-    assert load_checkpoint(two.run / "last.safetensors").provenance["sessions"] == [{"first_step": 0, "processes": 2}]
+    assert load_checkpoint(two.run / "last.safetensors").provenance["sessions"] == [
+        {"first_step": 0, "processes": 2},
+        {"first_step": 1, "processes": 2},
+    ]
 
 
 @pytest.mark.parametrize("probability", [0.0, 0.5, 1.0])

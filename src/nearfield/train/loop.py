@@ -154,7 +154,7 @@ def train(
         log = None
         if crew.leads:
             session = {**(provenance or {}), "first_step": past.step, "processes": crew.size}
-            progress = {**origin, **session, "sessions": [*past.sessions, session]}
+            progress = {**origin, **(provenance or {}), "sessions": [*past.sessions, session]}
             folder.describe({**origin, "environment": environment(crew.size), "first_step": past.step})
             judge = Judge(store, sides, slice_frames, config.seed, folder)
             log = closing.enter_context(_Log(config, folder, learner, judge, past, progress, end, report))

@@ -87,6 +87,8 @@ def joined() -> Iterator[Crew]:
         dist.init_process_group("nccl" if cuda else "gloo", timeout=PATIENCE)
     try:
         yield Crew(rank, size, device)
+        if size > 1:
+            dist.barrier()  # all leave together: the first may still be writing
     finally:
         if ours:
             dist.destroy_process_group()
