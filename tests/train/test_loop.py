@@ -27,7 +27,8 @@ from nearfield.model.checkpoint import load_checkpoint
 from nearfield.model.embedder import Embedder
 from nearfield.study.halves import cut_halves
 from nearfield.train.feed import Augment, views
-from nearfield.train.loop import StepReport, TrainConfig, _weight_groups, train
+from nearfield.train.loop import StepReport, TrainConfig, train
+from nearfield.train.optimise import weight_groups
 from nearfield.train.schedule import learning_rate
 from nearfield.train.watch import slice_embedding
 from nearfield.train.whiten import fit_whitening, whitening
@@ -43,21 +44,6 @@ CONFIG = TrainConfig(
     watch_every_s=1e9,
     validation_share=0.2,
 )
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> MelStore:
-    """Thirty tracks, each with a spectrum and a beat of its own."""
-    folder = tmp_path_factory.mktemp("store")
-    tracks = tuple(Track(f"t{i}", f"{i}", artist=f"a{i}", package=f"p{i % 4}") for i in range(30))
-    with StoreWriter(folder) as writer:
-        for i, track in enumerate(tracks):
-            rng = np.random.default_rng(i)
-            beat = 1 + np.sin(2 * np.pi * rng.uniform(1, 6) * np.arange(1200)[:, None] / 100)
-            sound = rng.uniform(0, 4, 96)[None] + beat * rng.uniform(0, 1, 96) + rng.normal(0, 0.1, (1200, 96))
-            writer.append(track, sound.clip(0, 8).astype(np.float16))
-    write_manifest(Manifest("synthetic", folder, tracks), folder / "manifest.parquet")
-    return MelStore(folder)
 
 
 def losses(out: Path) -> list[float]:
@@ -173,7 +159,7 @@ def test_impossible_settings_are_refused(bad: dict[str, float]) -> None:
 def test_weights_without_decay_are_the_gains_and_biases() -> None:
     torch.manual_seed(0)
     embedder = Embedder(SMALL)
-    decayed, free = _weight_groups(embedder, 0.01)
+    decayed, free = weight_groups(embedder, 0.01)
     names = {id(p): n for n, p in embedder.named_parameters()}
     assert all(names[id(p)].endswith("weight") for p in decayed["params"])
     assert any(names[id(p)].endswith("gain") for p in free["params"])
@@ -237,7 +223,7 @@ def test_a_full_disk_is_told_and_the_last_checkpoint_kept(
 
 
 def labelled_store(folder: Path, name: str) -> MelStore:
-    """Twenty-four tracks with tempo, key and style, of which the spectrum is the key and the beat is the tempo."""
+    """Sixty tracks with tempo, key and style, whose beat is the tempo."""
     keys = ("C major", "A minor", "F# major", "D minor")
     tracks = tuple(
         Track(f"{name}{i}", f"{i}", artist=f"a{i}", genre=f"s{i % 3}", key=keys[i % 4], tempo_bpm=60.0 + 5 * i)

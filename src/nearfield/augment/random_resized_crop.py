@@ -74,6 +74,10 @@ class Crops:
     first_frame: Tensor
     frames: Tensor
 
+    def of(self, rows: Tensor) -> Crops:
+        """The crops of some slices."""
+        return Crops(self.first_band[rows], self.bands[rows], self.first_frame[rows], self.frames[rows])
+
     def to(self, device: torch.device) -> Crops:
         return Crops(*(getattr(self, f).to(device) for f in ("first_band", "bands", "first_frame", "frames")))
 

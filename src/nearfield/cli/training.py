@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
 import time
 from dataclasses import dataclass
@@ -58,7 +59,8 @@ class Train:
         except KeyboardInterrupt:
             show.say(f"interrupted; the same command goes on from the last checkpoint in {self.out}")
             return 130
-        print(show.readable(last))
+        if os.environ.get("RANK", "0") == "0":  # of several processes, the first speaks
+            print(show.readable(last))
         return 0
 
 

@@ -57,29 +57,63 @@ def _source(stream: MixedPairs, step: int) -> Tensor:
     return torch.from_numpy(frames.reshape(-1, *frames.shape[2:]).astype(np.float32))
 
 
-def views(source: Tensor, augment: Augment, slice_frames: int, mel: MelConfig, seed: int, step: int) -> Tensor:
-    """(2B, S, M) sources -> (2B, M, T) slices, augmented with parameters drawn from (seed, step)."""
-    log_mel = source.transpose(1, 2)
+def views(
+    source: Tensor,
+    augment: Augment,
+    slice_frames: int,
+    mel: MelConfig,
+    seed: int,
+    step: int,
+    own: Tensor | None = None,
+    device: torch.device | None = None,
+) -> Tensor:
+    """(2B, S, M) sources -> (2B, M, T) slices on `device`, augmented with parameters drawn from (seed, step).
+
+    `own` (N,) asks for some of the views only, which gives (N, M, T). Parameters are drawn for all, so that a view is the
+    same whoever makes it; sources that `mix` lays behind the own ones are changed with them, then left out.
+    """
     B = len(source) // 2
+    own = torch.arange(2 * B) if own is None else own
+    device = source.device if device is None else device
+    mixed = None if augment.mix is None else _mixed(own, *augment.mix.draw(B, np.random.default_rng([seed, 4, step])))
+    made = own if mixed is None else mixed.made
+    log_mel = source[made.to(source.device)].to(device).transpose(1, 2)
     if augment.time_stretch is not None:
         ratios = augment.time_stretch.draw(B, np.random.default_rng([seed, 3, step]))
-        log_mel = time_stretch(log_mel, ratios.flatten().to(source.device), slice_frames)
+        log_mel = time_stretch(log_mel, ratios.flatten()[made].to(device), slice_frames)
     if augment.pitch_shift is not None:
         semitones = augment.pitch_shift.draw(B, np.random.default_rng([seed, 5, step]))
-        log_mel = pitch_shift(log_mel, semitones.to(source.device), mel)
+        log_mel = pitch_shift(log_mel, semitones[made].to(device), mel)
     if augment.equalise is not None:
         gain_db = augment.equalise.draw(B, np.random.default_rng([seed, 6, step]), mel)
-        log_mel = equalise(log_mel, gain_db.to(source.device))
+        log_mel = equalise(log_mel, gain_db[made].to(device))
     if augment.gain is not None:
         level_db = augment.gain.draw(B, np.random.default_rng([seed, 7, step]))
-        log_mel = gain(log_mel, level_db.to(source.device))
-    if augment.mix is not None:
-        share, behind = augment.mix.draw(B, np.random.default_rng([seed, 4, step]))
-        log_mel = mix(log_mel, share.to(source.device), behind.to(source.device))
+        log_mel = gain(log_mel, level_db[made].to(device))
+    if mixed is not None:
+        log_mel = mix(log_mel, mixed.share.to(device), mixed.behind.to(device))[: len(own)]
     if augment.random_resized_crop is not None:
         crops = augment.random_resized_crop.draw(B, np.random.default_rng([seed, 8, step]), *log_mel.shape[1:])
-        log_mel = random_resized_crop(log_mel, crops.to(source.device))
+        log_mel = random_resized_crop(log_mel, crops.of(own).to(device))
     if augment.mask is not None:
         hidden = augment.mask.draw(B, np.random.default_rng([seed, 9, step]), *log_mel.shape[1:])
-        log_mel = mask(log_mel, hidden.to(source.device))
+        log_mel = mask(log_mel, hidden[own].to(device))
     return log_mel
+
+
+@dataclass(frozen=True)
+class _Mixed:
+    """`made` (K,): the views asked for, then those that lie behind them; `share` and `behind` (K,) are of these K."""
+
+    made: Tensor
+    share: Tensor
+    behind: Tensor
+
+
+def _mixed(own: Tensor, share: Tensor, behind: Tensor) -> _Mixed:
+    needed = behind[own][share[own] > 0]
+    made = torch.cat([own, torch.unique(needed[~torch.isin(needed, own)])])
+    place = torch.zeros_like(behind)  # what is not made is behind nothing: a share of 0 leaves a view as it is
+    place[made] = torch.arange(len(made))
+    asked = torch.arange(len(made)) < len(own)
+    return _Mixed(made, torch.where(asked, share[made], 0.0), place[behind[made]])

@@ -1,40 +1,54 @@
 """The training loop, top to bottom: pairs in, checkpoint out.
 
 SimCLR on slices of music as MULE does it (arXiv 2210.03799; the loss is arXiv 2002.05709). Every random number follows
-from (seed, step), so a run that was killed goes on as if it had not been. Deviations from MULE: AdamW and a smaller
-batch, because two cores cannot hold its 1920 pairs; what else is done to the slices is in train/feed.py.
+from (seed, step), so a run that was killed goes on as if it had not been. By default AdamW and a smaller batch than
+MULE's 1920 pairs, which two cores cannot hold; `micro_batch_pairs` (train/contrast.py) and several processes
+(train/parallel.py) reach any batch. What else is done to the slices is in train/feed.py.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import torch
 from torch import Tensor
 
 from nearfield.data.melstore import MelStore
-from nearfield.data.pairs import MixedPairs, PairConfig, shares
-from nearfield.data.split import split_tracks
+from nearfield.data.pairs import MixedPairs, PairConfig
 from nearfield.errors import ModelError, readable
-from nearfield.model.checkpoint import load_checkpoint, save_checkpoint, writing
+from nearfield.model.checkpoint import writing
 from nearfield.model.embedder import Embedder, EmbedderConfig
 from nearfield.model.ntxent import nt_xent
+from nearfield.train.contrast import contrast
+from nearfield.train.corpora import Corpora
 from nearfield.train.feed import Augment, batches, views
+from nearfield.train.judge import Judge
+from nearfield.train.keep import RunFolder
+from nearfield.train.learner import Learner
 from nearfield.train.memory import keep_freed_memory
+from nearfield.train.optimise import OPTIMISERS, make_optimiser
+from nearfield.train.origin import environment
+from nearfield.train.parallel import Crew, joined
 from nearfield.train.schedule import learning_rate
-from nearfield.train.watch import Watch, Watched, slice_embedding, usable_tracks
-from nearfield.train.whiten import fit_whitening
+from nearfield.train.watch import Watched
 
 
 @dataclass(frozen=True)
 class TrainConfig:
     """One run. Times are in seconds.
+
+    `batch_pairs` is what all processes share; `micro_batch_pairs` is how many of its own a process encodes at a time (0:
+    all). `optimiser` is one of OPTIMISERS, `momentum` is that of lars. `adaptive_clip` is the limit of a unit's gradient
+    in lengths of its weights, `ema_decay` that of the weights' moving average; 0 is without. `keep_checkpoints` are kept.
 
     `weights`: the share of each corpus in a batch, by its name, where several are trained on (1 where not given).
     `same_package_share`: how much of each corpus' share comes from one package (data/pairs.py).
@@ -45,6 +59,7 @@ class TrainConfig:
     seed: int = 0
     steps: int = 2000
     batch_pairs: int = 256
+    micro_batch_pairs: int = 0
     min_apart_s: float = 3.0
     max_apart_s: float = 8.0
     same_package_share: float = 0.0
@@ -54,16 +69,40 @@ class TrainConfig:
     warmup_steps: int = 100
     weight_decay: float = 0.01
     clip_norm: float = 1.0
+    optimiser: str = "adamw"
+    momentum: float = 0.9
+    adaptive_clip: float = 0.0
+    ema_decay: float = 0.0
     bf16: bool = True
     validation_share: float = 0.1
     watch_every_s: float = 240.0
     checkpoint_every_s: float = 120.0
+    keep_checkpoints: int = 1
     ram_budget_gb: float = 8.0
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_pairs", "temperature", "learning_rate", "clip_norm", "ram_budget_gb"):
+        above = (
+            "steps",
+            "batch_pairs",
+            "temperature",
+            "learning_rate",
+            "clip_norm",
+            "ram_budget_gb",
+            "keep_checkpoints",
+        )
+        for name in above:
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
+        for name in ("micro_batch_pairs", "adaptive_clip"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
+        for name in ("momentum", "ema_decay"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 0 and below 1, got {getattr(self, name)}")
+        if self.optimiser not in OPTIMISERS:
+            raise ValueError(f"optimiser must be one of {', '.join(OPTIMISERS)}, got {self.optimiser!r}")
+        if self.model.projector is None:
+            raise ValueError("model.projector is needed: the loss is taken behind it")
         if self.batch_pairs < 2:
             raise ValueError("batch_pairs must be at least 2: other pairs are what a pair is told from")
         if not 0 <= self.min_apart_s <= self.max_apart_s:
@@ -87,15 +126,6 @@ class StepReport:
     whitened: Mapping[str, Watched] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class _Past:
-    """What a run has behind it when it is taken up again."""
-
-    step: int = 0
-    seconds: float = 0.0
-    sessions: tuple[Mapping[str, Any], ...] = ()
-
-
 def train(
     config: TrainConfig,
     stores: MelStore | Sequence[MelStore],
@@ -107,172 +137,167 @@ def train(
 ) -> Path:
     """Train on one corpus or several, or go on with the run that `out` holds; returns the path of the last checkpoint.
 
-    `out` gets `last.safetensors` (model and optimiser, atomically replaced) and `metrics.jsonl`. `stop_after` ends early at
-    that step with everything saved, as an interruption would. Raises ModelError when `out` belongs to another run.
+    What `out` gets is in docs/formats.md. Started by torchrun, the processes share every batch; the first of them alone
+    writes and reports. `stop_after` ends early at that step with everything saved, as an interruption would. Raises
+    ModelError when `out` belongs to another run, ConfigError when the processes cannot share a batch.
     """
-    corpora = [stores] if isinstance(stores, MelStore) else list(stores)
-    _check(config, corpora)
+    corpora = Corpora.of(stores, config.model.mel, config.validation_share)
+    corpora.check_weights(config.batch_pairs, config.weights)
     keep_freed_memory()
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    sides = [split_tracks(store.tracks, config.validation_share) for store in corpora]
-    learnt_from = [(store, side.train) for store, side in zip(corpora, sides, strict=True)]
     slice_frames = config.model.encoder.slice_frames
+    folder = RunFolder(out, config.keep_checkpoints)
+    origin = {"train": asdict(config), **corpora.described()}
+    end = min(config.steps, stop_after if stop_after is not None else config.steps)
+
+    with joined() as crew, contextlib.ExitStack() as closing:
+        share = torch.tensor(crew.share(config.batch_pairs))
+        own = torch.cat([share, share + config.batch_pairs])  # anchors and positives, of the batch's 2B views
+        stream = _stream(config, corpora)
+        learner = _learner(config, crew.device)
+        past = _resume(folder, learner, origin, crew)
+        log = None
+        if crew.leads:
+            session = {**(provenance or {}), "first_step": past.step, "processes": crew.size}
+            progress = {**origin, **(provenance or {}), "sessions": [*past.sessions, session]}
+            folder.describe({**origin, "environment": environment(crew.size), "first_step": past.step})
+            judge = Judge(corpora, slice_frames, config.seed, folder)
+            log = closing.enter_context(_Log(config, folder, learner, judge, past, progress, end, report))
+
+        def project(slices: Tensor) -> Tensor:
+            with torch.autocast(crew.device.type, torch.bfloat16, enabled=config.bf16):
+                return learner.embedder.project(slices)
+
+        def loss_of(anchors: Tensor, positives: Tensor) -> Tensor:
+            return nt_xent(anchors, positives, config.temperature)
+
+        for step, source in enumerate(batches(stream, past.step, end), past.step):
+            key = (config.seed, step)
+            slices = views(source, config.augment, slice_frames, config.model.mel, *key, own, crew.device)
+            loss = contrast(project, slices, loss_of, crew, config.micro_batch_pairs, key).item()
+            crew.sum_gradients(learner.embedder.parameters())
+            norm = learner.clip().item()
+            if not (math.isfinite(loss) and math.isfinite(norm)):
+                cause = f"the loss is {loss} and its gradient {norm} at step {step}"
+                raise ModelError(readable(out), cause, "begin a new run with a lower learning_rate")
+            learner.update(learning_rate(step, config.steps, config.warmup_steps, config.learning_rate))
+            if log is not None:
+                log.after(step, loss, norm)
+    return folder.last
+
+
+def _stream(config: TrainConfig, corpora: Corpora) -> MixedPairs:
     per_second = config.model.mel.frames_per_second
     pairs = PairConfig(
         config.batch_pairs,
-        config.augment.source_frames(slice_frames),
+        config.augment.source_frames(config.model.encoder.slice_frames),
         round(config.min_apart_s * per_second),
         round(config.max_apart_s * per_second),
         config.same_package_share,
     )
-    stream = MixedPairs(learnt_from, pairs, config.seed, round(config.ram_budget_gb * 1e9), config.weights)
-    watches = [
-        Watch(store, side.validation, slice_frames, config.seed)
-        for store, side in zip(corpora, sides, strict=True)
-        if len(usable_tracks(store, side.validation, slice_frames)) > 1
-    ]
+    return MixedPairs(corpora.train, pairs, config.seed, round(config.ram_budget_gb * 1e9), config.weights)
 
+
+def _learner(config: TrainConfig, device: torch.device) -> Learner:
+    """The same weights in every process: they follow from the seed."""
     torch.manual_seed(config.seed)
     embedder = Embedder(config.model).to(device)
-    _channels_last(embedder)
-    optimiser = torch.optim.AdamW(_weight_groups(embedder, config.weight_decay), lr=config.learning_rate)
-    last = out / "last.safetensors"
-    origin = {"train": asdict(config), **_corpus(corpora)}
-    past = _resume(last, embedder, optimiser, origin) if last.exists() else _Past()
-    first_step = past.step
-    sessions = [*past.sessions, {**(provenance or {}), "first_step": first_step}]
-
-    def save(step: int) -> None:
-        seconds = round(past.seconds + time.monotonic() - begun, 1)
-        progress = {**origin, **(provenance or {}), "step": step, "seconds": seconds, "sessions": sessions}
-        save_checkpoint(last, embedder, progress, _optimiser_tensors(embedder, optimiser))
-
-    with writing(out):
-        out.mkdir(parents=True, exist_ok=True)
-    end = min(config.steps, stop_after if stop_after is not None else config.steps)
-    begun = saved = looked = time.monotonic()
-    with (out / "metrics.jsonl").open("a") as metrics:
-        for step, source in enumerate(batches(stream, first_step, end), first_step):
-            slices = views(source.to(device), config.augment, slice_frames, config.model.mel, config.seed, step)
-            with torch.autocast(device.type, torch.bfloat16, enabled=config.bf16):
-                projected = embedder.project(slices)
-            anchors, positives = projected.chunk(2)
-            loss = nt_xent(anchors, positives, config.temperature)
-            loss_value = loss.item()
-            for group in optimiser.param_groups:
-                group["lr"] = learning_rate(step, config.steps, config.warmup_steps, config.learning_rate)
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            norm = torch.nn.utils.clip_grad_norm_(embedder.parameters(), config.clip_norm)
-            if not (math.isfinite(loss_value) and math.isfinite(norm)):
-                cause = f"the loss is {loss_value} and its gradient {norm.item()} at step {step}"
-                raise ModelError(readable(out), cause, "begin a new run with a lower learning_rate")
-            optimiser.step()
-
-            now, done = time.monotonic(), step + 1
-            pace = (now - begun) / (done - first_step)
-            watched: dict[str, Watched] = {}
-            whitened: dict[str, Watched] = {}
-            if now - looked > config.watch_every_s or done == config.steps:
-                watched, looked = {w.name: w.look(embedder) for w in watches}, time.monotonic()
-            if done == config.steps:
-                encode = slice_embedding(embedder, whitened=False, bf16=False)
-                fit_whitening(embedder, encode, learnt_from)
-                whitened = {w.name: w.look(embedder) for w in watches}
-            if now - saved > config.checkpoint_every_s or done == end:
-                save(done)
-                saved = time.monotonic()
-            line: dict[str, Any] = {
-                "step": step,
-                "loss": loss_value,
-                "grad_norm": norm.item(),
-                "seconds": round(past.seconds + now - begun, 2),
-            }
-            for key, seen in (("watched", watched), ("whitened", whitened)):
-                line |= {key: {name: w.known() for name, w in seen.items()}} if seen else {}
-            with writing(out):
-                metrics.write(json.dumps(line) + "\n")
-                metrics.flush()
-            if report is not None:
-                rate = 2 * config.batch_pairs / pace
-                report(
-                    StepReport(done, config.steps, loss_value, rate, pace * (config.steps - done), watched, whitened)
-                )
-    if not last.exists():
-        save(first_step)
-    return last
-
-
-def _check(config: TrainConfig, corpora: Sequence[MelStore]) -> None:
-    for store in corpora:
-        if store.config != config.model.mel:
-            raise ModelError(
-                readable(store.path),
-                "was made with another front end than [model.mel] says",
-                "prepare it again, or change that",
-            )
-    names = [store.manifest.name for store in corpora]
-    if len(set(names)) < len(names):
-        raise ModelError("corpora", f"two are named {max(names, key=names.count)!r}", "give each a name of its own")
-    try:
-        shares(config.batch_pairs, names, config.weights)
-    except ValueError as error:
-        raise ModelError("[weights]", str(error), "correct it, or name the store with --also") from error
-
-
-def _corpus(corpora: Sequence[MelStore]) -> dict[str, str]:
-    """Name and hash of what is trained on."""
-    return {
-        "corpus": " + ".join(store.manifest.name for store in corpora),
-        "corpus_hash": " + ".join(store.digest() for store in corpora),
-    }
-
-
-def _channels_last(embedder: Embedder) -> None:
-    """Kernels in the order that convolutions on bf16 are fast in."""
-    for parameter in embedder.parameters():
+    for parameter in embedder.parameters():  # kernels in the order that convolutions on bf16 are fast in
         if parameter.ndim == 4:
             parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+    optimiser = make_optimiser(config.optimiser, embedder, config.learning_rate, config.weight_decay, config.momentum)
+    return Learner(embedder, optimiser, config.clip_norm, config.adaptive_clip, config.ema_decay)
 
 
-def _weight_groups(embedder: Embedder, weight_decay: float) -> list[dict[str, Any]]:
-    """Decay for matrices and kernels only; gains and biases are free (arXiv 2102.06171, section 4)."""
-    parameters = dict(embedder.named_parameters())
-    decayed = [p for n, p in parameters.items() if n.endswith("weight") and p.ndim > 1]
-    free = [p for n, p in parameters.items() if not (n.endswith("weight") and p.ndim > 1)]
-    return [{"params": decayed, "weight_decay": weight_decay}, {"params": free, "weight_decay": 0.0}]
+@dataclass(frozen=True)
+class _Past:
+    """What a run has behind it when it is taken up again."""
+
+    step: int = 0
+    seconds: float = 0.0
+    sessions: tuple[Mapping[str, Any], ...] = ()
 
 
-def _optimiser_tensors(embedder: Embedder, optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
-    names: dict[Tensor, str] = {p: n for n, p in embedder.named_parameters()}
-    return {
-        f"optimiser.{names[p]}.{key}": value.detach().contiguous()
-        for p, state in optimiser.state.items()
-        for key, value in state.items()
-    }
-
-
-def _resume(last: Path, embedder: Embedder, optimiser: torch.optim.Optimizer, origin: Mapping[str, Any]) -> _Past:
-    """Fill model and optimiser from a checkpoint of this very run; where to go on."""
-    found = load_checkpoint(last)
-    expected = json.loads(json.dumps(origin))  # as JSON gives it back: tuples are lists there
-    changed = [k for k in expected if found.provenance.get(k) != expected[k]]
-    if changed:
+def _resume(folder: RunFolder, learner: Learner, origin: Mapping[str, Any], crew: Crew) -> _Past:
+    """Every process fills its learner from the last checkpoint, where there is one."""
+    found = folder.resumed(origin)
+    past = _Past()
+    if found is not None:
+        learner.load(found)
+        said = found.provenance
+        past = _Past(int(said["step"]), said["seconds"], tuple(said["sessions"]))
+    if not crew.agree(past.step):
         raise ModelError(
-            str(last),
-            f"was trained with another {' and '.join(changed)}",
-            "choose a new output folder, or the same settings",
+            readable(folder.last), "is not the same for all processes", "choose a folder that all of them see"
         )
-    embedder.load_state_dict(found.embedder.state_dict())
-    for name, parameter in embedder.named_parameters():
-        keys = {k.rpartition(".")[2]: v for k, v in found.extra.items() if k.startswith(f"optimiser.{name}.")}
-        optimiser.state[parameter] = {
-            k: v if k == "step" else v.to(parameter.device).contiguous(memory_format=_format_of(parameter))
-            for k, v in keys.items()
+    return past
+
+
+class _Log:
+    """What the first process does beside training: validation, metrics, checkpoints, report."""
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        folder: RunFolder,
+        learner: Learner,
+        judge: Judge,
+        past: _Past,
+        progress: Mapping[str, Any],
+        end: int,
+        report: Callable[[StepReport], None] | None,
+    ) -> None:
+        self._config, self._folder, self._learner, self._judge = config, folder, learner, judge
+        self._past, self._progress, self._end, self._report = past, progress, end, report
+        self._metrics = folder.metrics(past.step)
+        self._begun = self._saved = self._looked = time.monotonic()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None and not self._folder.last.exists():  # a run of no steps
+            self._save(self._past.step)
+        self._metrics.close()
+
+    def after(self, step: int, loss: float, norm: float) -> None:
+        """Once a step. The line is written before the checkpoint: a kill between them loses neither."""
+        config, now, done = self._config, time.monotonic(), step + 1
+        watched: dict[str, Watched] = {}
+        whitened: dict[str, Watched] = {}
+        if self._judge.watches and (now - self._looked > config.watch_every_s or done == config.steps):
+            watched = self._judge.look(self._learner.averaged, {**self._progress, "step": done})
+            self._looked = time.monotonic()
+        if done == config.steps:
+            whitened = self._judge.finish(self._learner.averaged)
+        line = {"step": step, "loss": loss, "grad_norm": norm, "seconds": round(self._seconds(now), 2)}
+        self._write(line, watched, whitened)
+        if now - self._saved > config.checkpoint_every_s or done == self._end:
+            self._save(done)
+        if self._report is not None:
+            pace = (now - self._begun) / (done - self._past.step)
+            rate, left = 2 * config.batch_pairs / pace, pace * (config.steps - done)
+            self._report(StepReport(done, config.steps, loss, rate, left, watched, whitened))
+
+    def _seconds(self, now: float) -> float:
+        return self._past.seconds + now - self._begun
+
+    def _write(
+        self, line: Mapping[str, float], watched: Mapping[str, Watched], whitened: Mapping[str, Watched]
+    ) -> None:
+        seen = {
+            key: {corpus: look.known() for corpus, look in looks.items()}
+            for key, looks in (("watched", watched), ("whitened", whitened))
+            if looks
         }
-    return _Past(int(found.provenance["step"]), found.provenance["seconds"], tuple(found.provenance["sessions"]))
+        with writing(self._folder.path):
+            self._metrics.write(json.dumps({**line, **seen}) + "\n")
+            self._metrics.flush()
 
-
-def _format_of(parameter: Tensor) -> torch.memory_format:
-    channels_last = parameter.ndim == 4 and parameter.is_contiguous(memory_format=torch.channels_last)
-    return torch.channels_last if channels_last else torch.contiguous_format
+    def _save(self, step: int) -> None:
+        with writing(self._folder.path):
+            os.fsync(self._metrics.fileno())
+        progress = {**self._progress, "step": step, "seconds": round(self._seconds(time.monotonic()), 1)}
+        self._folder.save(self._learner.averaged, progress, self._learner.tensors())
+        self._saved = time.monotonic()

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from nearfield import __version__
@@ -41,3 +42,18 @@ def _commit() -> str:
         return ""
     named = subprocess.run(["git", "-C", root, "describe", "--always", "--dirty=+"], capture_output=True, check=False)
     return named.stdout.decode().strip()
+
+
+def environment(processes: int) -> dict[str, Any]:
+    """What a run's figures may depend on beside its settings."""
+    return {
+        "commit": _commit(),
+        "nearfield": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "platform": f"{platform.system()} {platform.machine()}",
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+        "threads": torch.get_num_threads(),
+        "processes": processes,
+    }
