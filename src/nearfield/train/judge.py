@@ -37,7 +37,7 @@ class Judge:
         self._whiten(embedder)
         if self.watches:
             best = load_checkpoint(self._folder.best)
-            self._whiten(best.embedder.to(embedder.centre.device))
+            self._whiten(best.embedder.to(next(embedder.parameters()).device))
             save_checkpoint(self._folder.best, best.embedder, best.provenance)
         return self._validated(embedder)
 
