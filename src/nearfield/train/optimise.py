@@ -71,9 +71,8 @@ class Lars(torch.optim.Optimizer):
 
 def clipped_adaptively(embedder: Embedder) -> list[nn.Parameter]:
     """All but the projector's last layer: the paper leaves the final linear layer unclipped (section 4.1)."""
-    if embedder.projector is None:
-        return list(embedder.parameters())
-    last = {id(p) for p in list(embedder.projector.children())[-1].parameters()}
+    projector = embedder.projector
+    last = {id(p) for p in projector[-1].parameters()} if isinstance(projector, nn.Sequential) else set()
     return [p for p in embedder.parameters() if id(p) not in last]
 
 
