@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from model.test_nfnet import SMALL as SMALL_NFNET
 from nearfield.config import line_of, read_run
+from nearfield.data.manifest import Manifest, write_manifest
+from nearfield.data.melstore import MelStore, StoreWriter
+from nearfield.data.track import Track
 from nearfield.errors import ConfigError
+from nearfield.model.checkpoint import load_checkpoint
+from nearfield.model.embedder import ProjectorConfig
+from nearfield.model.nfnet import NfnetConfig
+from nearfield.train.loop import train
 
 REPO = Path(__file__).parent.parent
 RUN = """\
@@ -77,3 +88,28 @@ def test_lines_are_found_by_the_longest_name_that_is_written(key: str, line: int
 def test_every_run_of_the_studies_can_be_read(path: Path) -> None:
     assert path.read_text().startswith("# nearfield train ")
     assert read_run(path).steps > 0
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> MelStore:
+    """Four tracks of noise."""
+    folder = tmp_path / "store"
+    tracks = tuple(Track(f"t{i}", f"{i}", split="train" if i else "held-out") for i in range(4))
+    with StoreWriter(folder) as writer:
+        for i, track in enumerate(tracks):
+            writer.append(track, np.random.default_rng(i).uniform(0, 4, (800, 96)).astype(np.float16))
+    write_manifest(Manifest("noise", folder, tracks), folder / "manifest.parquet")
+    return MelStore(folder)
+
+
+def test_the_full_recipe_trains_two_steps_in_small(tmp_path: Path, store: MelStore) -> None:
+    recipe = read_run(REPO / "studies" / "mule" / "mule.toml")
+    assert recipe.batch_pairs == 1920
+    assert recipe.model.encoder == NfnetConfig(drop_path=0.1)
+    small = replace(recipe.model, encoder=replace(SMALL_NFNET, drop_path=0.1), projector=ProjectorConfig((16, 16), 16))
+    tiny = replace(recipe, model=small, batch_pairs=2, micro_batch_pairs=1, steps=2, watch_every_s=1e9)
+    last = train(tiny, store, tmp_path / "run")
+    lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [0, 1]
+    assert all(0 < line["loss"] < 20 and line["grad_norm"] > 0 for line in lines)
+    assert load_checkpoint(last).provenance["step"] == 2

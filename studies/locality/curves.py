@@ -19,7 +19,7 @@ import matplotlib.pyplot as plt
 PANELS = {
     "loss": "NT-Xent loss (mean of 20 steps)",
     "recall_at_1": "same track, recall@1",
-    "stretch_shift": "a stretch by 1.25 moves, of the random distance",
+    "stretch_shift": "stretch by 1.25, of random distance",
     "tempo_locality": "tempo locality",
     "key_locality": "key locality",
     "style_locality": "style locality",

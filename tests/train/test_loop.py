@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from model.test_checkpoint import SMALL
+from nearfield.augment.colour import Colour
 from nearfield.augment.equalise import Equalise
 from nearfield.augment.gain import Gain
 from nearfield.augment.mask import Mask
@@ -62,6 +63,7 @@ def test_views_are_changed_by_every_step_and_only_by_those_asked_for() -> None:
         "equalise": Equalise(),
         "gain": Gain(),
         "mix": Mix(),
+        "colour": Colour(),
         "random_resized_crop": RandomResizedCrop(),
         "mask": Mask(),
     }

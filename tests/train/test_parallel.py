@@ -15,6 +15,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from nearfield.augment.colour import Colour
 from nearfield.augment.equalise import Equalise
 from nearfield.augment.gain import Gain
 from nearfield.augment.mask import Mask
@@ -152,7 +153,14 @@ def test_a_run_by_two_processes_stopped_between_is_the_run_by_one(two: Two, stor
 def test_a_share_of_the_views_is_what_it_is_among_all(probability: float) -> None:
     source = torch.from_numpy(np.random.default_rng(0).uniform(0, 5, (16, 420, 96)).astype(np.float32))
     augment = Augment(
-        TimeStretch(), PitchShift(), Equalise(), Gain(), Mix(probability=probability), RandomResizedCrop(), Mask()
+        TimeStretch(),
+        PitchShift(),
+        Equalise(),
+        Gain(),
+        Mix(probability=probability),
+        Colour(),
+        RandomResizedCrop(),
+        Mask(),
     )
     together = views(source, augment, 300, DEFAULT, 3, 5)
     for size in (1, 2, 4):

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nearfield.augment.colour import Colour, colour
 from nearfield.augment.equalise import Equalise, equalise
 from nearfield.augment.gain import Gain, gain
 from nearfield.augment.mask import Mask, mask
@@ -30,6 +31,7 @@ class Augment:
     equalise: Equalise | None = None
     gain: Gain | None = None
     mix: Mix | None = None
+    colour: Colour | None = None
     random_resized_crop: RandomResizedCrop | None = None
     mask: Mask | None = None
 
@@ -92,6 +94,9 @@ def views(
         log_mel = gain(log_mel, level_db[made].to(device))
     if mixed is not None:
         log_mel = mix(log_mel, mixed.share.to(device), mixed.behind.to(device))[: len(own)]
+    if augment.colour is not None:
+        colours = augment.colour.draw(B, np.random.default_rng([seed, 12, step]), mel)
+        log_mel = colour(log_mel, colours.of(own).to(device))
     if augment.random_resized_crop is not None:
         crops = augment.random_resized_crop.draw(B, np.random.default_rng([seed, 8, step]), *log_mel.shape[1:])
         log_mel = random_resized_crop(log_mel, crops.of(own).to(device))
