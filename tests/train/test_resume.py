@@ -84,7 +84,7 @@ def test_the_best_is_kept_over_a_stop_and_whitened_at_the_end(
     store: MelStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recalls = iter([0.2, 0.7, 0.6, 0.7, 0.5, 0.9])
-    monkeypatch.setattr(Watch, "look", lambda *_: Watched(next(recalls), 0.0, 0.0))
+    monkeypatch.setattr(Watch, "look", lambda *_: Watched(next(recalls), 0.0, 0.0, 0.0, 0.0, 1.0))
     config = replace(RUN, steps=5, watch_every_s=1e-9)
     train(config, store, tmp_path, stop_after=2)
     best = load_checkpoint(tmp_path / "best.safetensors")
@@ -96,8 +96,9 @@ def test_the_best_is_kept_over_a_stop_and_whitened_at_the_end(
     for name, parameter in best.embedder.named_parameters():
         assert torch.equal(parameter, again.embedder.get_parameter(name))
     assert float((again.embedder.whitener - best.embedder.whitener).abs().max()) > 0.1
-    assert [line.get("recall_at_1") for line in lines(tmp_path)] == [0.2, 0.7, 0.6, 0.7, 0.5]
-    assert lines(tmp_path)[-1]["whitened_recall_at_1"] == 0.9
+    seen = [line["watched"]["synthetic"]["recall_at_1"] for line in lines(tmp_path)]
+    assert seen == [0.2, 0.7, 0.6, 0.7, 0.5]
+    assert lines(tmp_path)[-1]["whitened"]["synthetic"]["recall_at_1"] == 0.9
 
 
 def test_what_a_run_was_made_with_stands_beside_it(store: MelStore, tmp_path: Path) -> None:
