@@ -1,7 +1,8 @@
 """Positive pairs: two slices of one track, near each other in time; of one corpus, or of several mixed.
 
 Where codec, mastering or soundfont give a track away, nothing else is learned. A share of each batch may therefore come
-from one package (a game, a soundfont): those pairs have to be told from each other by what they play.
+from one package (a game, a soundfont): those pairs have to be told from each other by what they play. Where tempo gives
+them away, another share may be of nearly one tempo.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ class PairConfig:
     both limits then move by up to 3 (r - 1) s.
 
     `same_package_share` of each batch (as far as there are tracks) comes from one package, drawn anew for every batch by
-    its number of tracks: hard negatives.
+    its number of tracks: hard negatives. `same_tempo_share` likewise are the tracks nearest in tempo (half and double
+    counting as equal) to one whose tempo is known; they come after those of one package.
     """
 
     batch_pairs: int = 256
@@ -35,10 +37,14 @@ class PairConfig:
     min_apart_frames: int = 300
     max_apart_frames: int = 800
     same_package_share: float = 0.0
+    same_tempo_share: float = 0.0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.same_package_share <= 1:
-            raise ValueError(f"same_package_share must be in 0..1, got {self.same_package_share}")
+        for name in ("same_package_share", "same_tempo_share"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must be in 0..1, got {getattr(self, name)}")
+        if self.same_package_share + self.same_tempo_share > 1:
+            raise ValueError("same_package_share and same_tempo_share together must not be above 1")
 
 
 @dataclass(frozen=True)
@@ -124,8 +130,8 @@ class PairStream:
             self._frames = self._store.read(group)
         order = np.random.default_rng([self._seed, 1, cycle, number, turn]).permutation(len(group))
         chosen = order[b * self._config.batch_pairs : (b + 1) * self._config.batch_pairs]
-        if self._config.same_package_share:
-            chosen = self._hardened(chosen, group, np.random.default_rng([self._seed, 10, step]))
+        hard = [self._of_one_package(group, step), self._of_one_tempo(group, step)]
+        chosen = _placed_first(chosen, np.concatenate(hard))
         lengths = np.array([len(self._frames[i]) for i in chosen])
         starts = draw_starts(lengths, self._config, np.random.default_rng([self._seed, 2, step]))
         size = self._config.source_frames
@@ -135,18 +141,35 @@ class PairStream:
                 cut[v, i] = self._frames[track][start : start + size]
         return PairBatch(cut, np.array([group[i] for i in chosen]))
 
-    def _hardened(
-        self, chosen: npt.NDArray[np.int64], group: Sequence[int], rng: np.random.Generator
-    ) -> npt.NDArray[np.int64]:
-        """Places in the group, of which the first ones now are of one package; the rest stays as it was."""
-        packages = np.array([self._store.tracks[n].package for n in group])
+    def _of_one_package(self, group: Sequence[int], step: int) -> npt.NDArray[np.int64]:
+        """Places in the group."""
+        n = round(self._config.same_package_share * self._config.batch_pairs)
+        packages = np.array([self._store.tracks[i].package for i in group]) if n else np.array([])
         named = np.flatnonzero(packages != "")
         if not len(named):
-            return chosen
+            return named
+        rng = np.random.default_rng([self._seed, 10, step])
         members = np.flatnonzero(packages == packages[rng.choice(named)])
-        hard = rng.permutation(members)[: round(self._config.same_package_share * len(chosen))]
-        others = chosen[~np.isin(chosen, hard)]
-        return np.concatenate([hard, others[: len(chosen) - len(hard)]])
+        return rng.permutation(members)[:n]
+
+    def _of_one_tempo(self, group: Sequence[int], step: int) -> npt.NDArray[np.int64]:
+        """Places in the group."""
+        n = round(self._config.same_tempo_share * self._config.batch_pairs)
+        octave = np.log2([self._store.tracks[i].tempo_bpm or np.nan for i in group]) if n else np.array([])
+        known = np.flatnonzero(~np.isnan(octave))
+        if not len(known):
+            return known
+        rng = np.random.default_rng([self._seed, 13, step])
+        apart = np.abs(octave[known] - octave[rng.choice(known)])
+        return known[np.argsort(np.abs(apart - np.round(apart)), kind="stable")[:n]]
+
+
+def _placed_first(chosen: npt.NDArray[np.int64], wanted: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """As many as `chosen`, without repeats: what is wanted, then of the chosen in their order."""
+    _, first = np.unique(wanted, return_index=True)
+    once = wanted[np.sort(first)]
+    others = chosen[~np.isin(chosen, once)]
+    return np.concatenate([once, others[: len(chosen) - len(once)]])
 
 
 class MixedPairs:

@@ -51,7 +51,8 @@ class TrainConfig:
     in lengths of its weights, `ema_decay` that of the weights' moving average; 0 is without. `keep_checkpoints` are kept.
 
     `weights`: the share of each corpus in a batch, by its name, where several are trained on (1 where not given).
-    `same_package_share`: how much of each corpus' share comes from one package (data/pairs.py).
+    `same_package_share`, `same_tempo_share`: how much of each corpus' share comes from one package, or is of nearly one
+    tempo (data/pairs.py). Validation is every `watch_every_s`, or every `watch_every_steps` where that is above 0.
     """
 
     model: EmbedderConfig = field(default_factory=EmbedderConfig)
@@ -63,6 +64,7 @@ class TrainConfig:
     min_apart_s: float = 3.0
     max_apart_s: float = 8.0
     same_package_share: float = 0.0
+    same_tempo_share: float = 0.0
     weights: Mapping[str, float] = field(default_factory=dict)
     temperature: float = 0.1
     learning_rate: float = 1e-3
@@ -76,6 +78,7 @@ class TrainConfig:
     bf16: bool = True
     validation_share: float = 0.1
     watch_every_s: float = 240.0
+    watch_every_steps: int = 0
     checkpoint_every_s: float = 120.0
     keep_checkpoints: int = 1
     ram_budget_gb: float = 8.0
@@ -93,7 +96,7 @@ class TrainConfig:
         for name in above:
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
-        for name in ("micro_batch_pairs", "adaptive_clip"):
+        for name in ("micro_batch_pairs", "adaptive_clip", "watch_every_steps"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
         for name in ("momentum", "ema_decay"):
@@ -193,6 +196,7 @@ def _stream(config: TrainConfig, corpora: Corpora) -> MixedPairs:
         round(config.min_apart_s * per_second),
         round(config.max_apart_s * per_second),
         config.same_package_share,
+        config.same_tempo_share,
     )
     return MixedPairs(corpora.train, pairs, config.seed, round(config.ram_budget_gb * 1e9), config.weights)
 
@@ -266,7 +270,7 @@ class _Log:
         config, now, done = self._config, time.monotonic(), step + 1
         watched: dict[str, Watched] = {}
         whitened: dict[str, Watched] = {}
-        if self._judge.watches and (now - self._looked > config.watch_every_s or done == config.steps):
+        if self._judge.watches and (done == config.steps or self._due(done, now)):
             watched = self._judge.look(self._learner.averaged, {**self._progress, "step": done})
             self._looked = time.monotonic()
         if done == config.steps:
@@ -279,6 +283,11 @@ class _Log:
             pace = (now - self._begun) / (done - self._past.step)
             rate, left = 2 * config.batch_pairs / pace, pace * (config.steps - done)
             self._report(StepReport(done, config.steps, loss, rate, left, watched, whitened))
+
+    def _due(self, done: int, now: float) -> bool:
+        if self._config.watch_every_steps:
+            return done % self._config.watch_every_steps == 0
+        return now - self._looked > self._config.watch_every_s
 
     def _seconds(self, now: float) -> float:
         return self._past.seconds + now - self._begun

@@ -10,22 +10,26 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from nearfield.augment.pitch_shift import pitch_shift
 from nearfield.augment.time_stretch import TimeStretch, time_stretch
 from nearfield.data.melstore import Frames, MelStore
 from nearfield.model.embedder import Embedder, evaluating
+from nearfield.sound.mel import MelConfig
 from nearfield.study.halves import SliceEmbedding, cut_halves, embed_halves, judge_halves
 from nearfield.study.locality import Distances, key_distances, label_distances, locality, tempo_distances
-from nearfield.study.metrics import unit
+from nearfield.study.metrics import Vectors, unit
 from nearfield.study.shape import alignment, rank_me, uniformity
 
 STRETCH = 1.25
+SEMITONES = 2.0
 
 
 @dataclass(frozen=True)
 class Watched:
     """Of the validation tracks of one corpus; what needs labels that they lack is None.
 
-    `stretch_shift`: cosine distance that a stretch by 1.25 moves a slice, over that of slices of two tracks.
+    `stretch_shift`: cosine distance that a stretch by 1.25 moves a slice, over that of slices of two tracks;
+    `transpose_shift`: that of a pitch shift by 2 semitones.
     `alignment`: of the two halves of a track; `uniformity` and `rank_me` are over the tracks.
     `*_locality`: index of a track's neighbours, 0 chance, 1 perfect (study/locality.py); `style` is the genre label.
     """
@@ -33,6 +37,7 @@ class Watched:
     recall_at_1: float
     within_recall_at_1: float
     stretch_shift: float
+    transpose_shift: float
     alignment: float
     uniformity: float
     rank_me: float
@@ -50,7 +55,7 @@ class Watch:
 
     def __init__(self, store: MelStore, numbers: Sequence[int], slice_frames: int, seed: int) -> None:
         self.name = store.manifest.name
-        self._slice_frames = slice_frames
+        self._slice_frames, self._mel = slice_frames, store.config
         usable = usable_tracks(store, numbers, slice_frames)
         tracks = [store.tracks[n] for n in usable]
         self._seed = seed
@@ -72,7 +77,8 @@ class Watch:
         return Watched(
             result.recall_at_1.value,
             result.within_recall_at_1.value,
-            self._stretch_shift(embed),
+            float(stretch_shifts(self._sources, embed, self._slice_frames).mean()),
+            float(transpose_shifts(self._sources, embed, self._slice_frames, self._mel).mean()),
             alignment(halves[:, 0], halves[:, 1]),
             uniformity(whole),
             rank_me(whole),
@@ -82,9 +88,6 @@ class Watch:
     def _locality(self, vectors: npt.NDArray[np.float32], distances: Distances) -> float | None:
         value = locality(vectors, distances, self._rng()).value
         return None if math.isnan(value) else value
-
-    def _stretch_shift(self, embed: SliceEmbedding) -> float:
-        return float(stretch_shifts(self._sources, embed, self._slice_frames).mean())
 
     def _rng(self) -> np.random.Generator:
         return np.random.default_rng(self._seed)
@@ -111,12 +114,28 @@ def stretch_shifts(
     sources: npt.NDArray[np.float32], embed: SliceEmbedding, slice_frames: int
 ) -> npt.NDArray[np.float64]:
     """(N,) cosine distances by which a stretch moves a slice, over the mean distance of slices of two tracks."""
-    plain, faster = (
-        unit(embed(time_stretch(torch.from_numpy(sources), torch.full((len(sources),), ratio), slice_frames).numpy()))
-        for ratio in (1.0, STRETCH)
-    )
+    plain, faster = (_stretched(sources, ratio, slice_frames) for ratio in (1.0, STRETCH))
+    return _shifts(embed(plain), embed(faster))
+
+
+def transpose_shifts(
+    sources: npt.NDArray[np.float32], embed: SliceEmbedding, slice_frames: int, mel: MelConfig
+) -> npt.NDArray[np.float64]:
+    """(N,) the same for a pitch shift of log-mels."""
+    plain = _stretched(sources, 1.0, slice_frames)
+    higher = pitch_shift(torch.from_numpy(plain), torch.full((len(plain),), SEMITONES), mel).numpy()
+    return _shifts(embed(plain), embed(higher))
+
+
+def _stretched(sources: npt.NDArray[np.float32], ratio: float, slice_frames: int) -> npt.NDArray[np.float32]:
+    return np.asarray(time_stretch(torch.from_numpy(sources), torch.full((len(sources),), ratio), slice_frames).numpy())
+
+
+def _shifts(before: Vectors, after: Vectors) -> npt.NDArray[np.float64]:
+    """(N, D) twice -> (N,) cosine distances, over the mean distance of two rows of the former."""
+    plain, changed = unit(before), unit(after)
     between = 1 - (plain @ plain.T)[~np.eye(len(plain), dtype=bool)].mean()
-    return np.asarray((1 - (plain * faster).sum(axis=1, dtype=np.float64)) / max(float(between), 1e-9))
+    return np.asarray((1 - (plain * changed).sum(axis=1, dtype=np.float64)) / max(float(between), 1e-9))
 
 
 def slice_embedding(embedder: Embedder, whitened: bool = True, bf16: bool = True) -> SliceEmbedding:
