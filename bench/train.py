@@ -36,6 +36,7 @@ from nearfield.sound.mel import DEFAULT
 from nearfield.train import loop
 from nearfield.train.feed import Augment
 from nearfield.train.memory import keep_freed_memory
+from nearfield.train.settings import TrainConfig
 
 PAIRS = 128
 WARM, STEPS = 3, 10
@@ -106,7 +107,7 @@ def main() -> int:
 def bare_steps() -> list[float]:
     """Seconds of the forward pass, the loss and the backward pass alone."""
     torch.manual_seed(0)
-    embedder = Embedder(loop.TrainConfig().model)
+    embedder = Embedder(TrainConfig().model)
     for parameter in embedder.parameters():
         if parameter.ndim == 4:
             parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
@@ -127,7 +128,7 @@ def steps_of(store: Path, augment: Augment) -> Clock:
     clock = Clock()
     loop.batches, loop.views = clock.batches, clock.timed(_VIEWS, clock.augmenting)  # type: ignore[assignment]
     steps = WARM + STEPS + 1
-    config = replace(loop.TrainConfig(), augment=augment, batch_pairs=PAIRS, steps=10**6, watch_every_s=1e9)
+    config = replace(TrainConfig(), augment=augment, batch_pairs=PAIRS, steps=10**6, watch_every_s=1e9)
     config = replace(config, checkpoint_every_s=1e9, validation_share=0.01)
     try:
         with tempfile.TemporaryDirectory() as folder:

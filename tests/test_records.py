@@ -10,7 +10,7 @@ from nearfield.errors import ConfigError
 from nearfield.model.compact import CompactConfig
 from nearfield.model.nfnet import NfnetConfig
 from nearfield.records import build
-from nearfield.train.loop import TrainConfig
+from nearfield.train.settings import TrainConfig
 
 
 def test_round_trip_of_the_deepest_configuration() -> None:

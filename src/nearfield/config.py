@@ -10,7 +10,7 @@ from typing import Any
 
 from nearfield.errors import ConfigError, readable
 from nearfield.records import build
-from nearfield.train.loop import TrainConfig
+from nearfield.train.settings import TrainConfig
 
 
 def read_run(path: Path, **overrides: Any) -> TrainConfig:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -181,9 +182,65 @@ def test_a_package_with_few_tracks_gives_what_it_has(tmp_path: Path) -> None:
     assert len(set(batch.tracks)) == 10
 
 
-def test_a_share_that_is_none_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"same_package_share must be in 0..1, got 1.5"):
-        PairConfig(same_package_share=1.5)
+def tempo_store(folder: Path, tempo_bpm: Sequence[float | None]) -> MelStore:
+    packages = ["even" if i % 2 == 0 else "odd" for i in range(len(tempo_bpm))]
+    tracks = tuple(
+        Track(f"{i:03}", f"{i}", tempo_bpm=t, package=p)
+        for i, (t, p) in enumerate(zip(tempo_bpm, packages, strict=True))
+    )
+    with StoreWriter(folder / "t") as writer:
+        for i, track in enumerate(tracks):
+            writer.append(track, np.full((500, 96), i, np.float16))
+    write_manifest(Manifest("t", folder, tracks), folder / "t" / "manifest.parquet")
+    return MelStore(folder / "t")
+
+
+def test_a_share_of_a_batch_is_of_nearly_one_tempo(tmp_path: Path) -> None:
+    tempo = [60 * 2 ** (i / 40) for i in range(40)] + [None] * 10  # one octave
+    store = tempo_store(tmp_path, tempo)
+    stream = PairStream(store, range(50), PairConfig(16, 300, 50, 100, same_tempo_share=0.5), seed=0)
+    middles = set()
+    for step in range(60):
+        tracks = stream.batch(step).tracks
+        assert len(set(tracks.tolist())) == 16
+        octave = np.sort(tracks[:8]) / 40
+        assert (tracks[:8] < 40).all()  # those whose tempo is known
+        around = np.append(octave, octave[0] + 1)  # half and double are equal: the octave is a circle
+        assert 1 - np.diff(around).max() == pytest.approx(7 / 40)  # eight neighbours of the forty
+        middles |= set(tracks[:8].tolist())
+    assert middles == set(range(40))
+    assert np.array_equal(stream.batch(3).tracks[:8], stream.batch(3).tracks[:8])
+
+
+def test_one_package_and_one_tempo_share_a_batch(tmp_path: Path) -> None:
+    store = tempo_store(tmp_path, [60 * 2 ** (i / 40) for i in range(40)])
+    config = PairConfig(16, 300, 50, 100, same_package_share=0.25, same_tempo_share=0.5)
+    for step in range(20):
+        tracks = PairStream(store, range(40), config, seed=1).batch(step).tracks
+        assert len(set(tracks.tolist())) == 16
+        assert len(set((tracks[:4] % 2).tolist())) == 1  # packages go by even and odd
+    unknown = tempo_store(tmp_path / "unknown", [None] * 20)
+    plain = PairStream(unknown, range(20), PairConfig(8, 300, 50, 100), seed=1)
+    asked = PairStream(unknown, range(20), PairConfig(8, 300, 50, 100, same_tempo_share=0.5), seed=1)
+    assert np.array_equal(asked.batch(0).tracks, plain.batch(0).tracks)
+
+
+def test_tracks_left_to_the_page_cache_give_the_same_batches(tmp_path: Path) -> None:
+    store = MelStore(small_store(tmp_path / "s", [500 + 10 * i for i in range(12)], shard_bytes=4 * 600 * 192))
+    assert len({e.shard for e in store.entries}) > 1
+    config = PairConfig(4, 300, 50, 100)
+    held, mapped = (PairStream(store, range(12), config, 3, mapped=m) for m in (False, True))
+    for step in range(5):
+        assert np.array_equal(held.batch(step).frames, mapped.batch(step).frames)
+    assert all(isinstance(f, np.memmap) for f in store.mapped([3, 1]))
+
+
+@pytest.mark.parametrize("name", ["same_package_share", "same_tempo_share"])
+def test_a_share_that_is_none_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match=rf"{name} must be in 0..1, got 1.5"):
+        PairConfig(**{name: 1.5})
+    with pytest.raises(ValueError, match="together must not be above 1"):
+        PairConfig(same_package_share=0.6, same_tempo_share=0.6)
 
 
 def test_mixed_batches_hold_each_corpus_by_its_weight(tmp_path: Path) -> None:

@@ -21,8 +21,9 @@ from nearfield.model.nfnet import NfnetConfig, NfnetEncoder
 from nearfield.model.ntxent import nt_xent
 from nearfield.train.contrast import contrast
 from nearfield.train.feed import Augment
-from nearfield.train.loop import TrainConfig, train
+from nearfield.train.loop import train
 from nearfield.train.parallel import Crew, joined
+from nearfield.train.settings import TrainConfig
 
 PAIRS = 8
 FRAMES = 100

@@ -17,7 +17,8 @@ import torch
 
 from nearfield.data.melstore import MelStore
 from nearfield.train import keep
-from nearfield.train.loop import StepReport, train
+from nearfield.train.log import StepReport
+from nearfield.train.loop import train
 from train.cases import LONG
 
 EVERY = 3  # the checkpoints between are left out, so that a kill costs steps

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from dataclasses import fields, replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from nearfield.augment.equalise import Equalise
 from nearfield.augment.gain import Gain
 from nearfield.augment.mask import Mask
 from nearfield.augment.mix import Mix
-from nearfield.augment.pitch_shift import PitchShift
+from nearfield.augment.pitch_shift import PitchShift, pitch_shift
 from nearfield.augment.random_resized_crop import RandomResizedCrop
 from nearfield.augment.time_stretch import TimeStretch
 from nearfield.data.manifest import Manifest, write_manifest
@@ -28,10 +29,12 @@ from nearfield.model.checkpoint import load_checkpoint
 from nearfield.model.embedder import Embedder
 from nearfield.study.halves import cut_halves
 from nearfield.train.feed import Augment, views
-from nearfield.train.loop import StepReport, TrainConfig, train
+from nearfield.train.log import StepReport
+from nearfield.train.loop import train
 from nearfield.train.optimise import weight_groups
 from nearfield.train.schedule import learning_rate
-from nearfield.train.watch import slice_embedding
+from nearfield.train.settings import TrainConfig
+from nearfield.train.watch import slice_embedding, stretch_shifts, transpose_shifts
 from nearfield.train.whiten import fit_whitening, whitening
 
 CONFIG = TrainConfig(
@@ -95,6 +98,7 @@ def test_it_learns_and_reports(store: MelStore, tmp_path: Path) -> None:
         "recall_at_1",
         "within_recall_at_1",
         "stretch_shift",
+        "transpose_shift",
         "alignment",
         "uniformity",
         "rank_me",
@@ -252,6 +256,68 @@ def test_two_corpora_are_trained_on_and_watched_apart(store: MelStore, tmp_path:
     train(config, [store, other], tmp_path / "stopped", stop_after=2)
     train(config, [store, other], tmp_path / "stopped")
     assert losses(tmp_path / "stopped") == losses(tmp_path / "straight")
+
+
+def test_validation_comes_by_steps_where_that_is_asked_for(store: MelStore, tmp_path: Path) -> None:
+    train(replace(CONFIG, steps=7, watch_every_steps=3, watch_every_s=1e9), store, tmp_path / "run")
+    assert [m["step"] for m in metrics(tmp_path / "run") if "watched" in m] == [2, 5, 6]
+
+
+def test_transposing_and_stretching_move_what_they_should() -> None:
+    """An embedding of the mean spectrum moves when bands move, and not with time."""
+    rng = np.random.default_rng(0)
+    spectra = rng.uniform(0, 5, (6, 96, 1)) * np.ones((1, 1, 400))
+    sources = spectra.astype(np.float32)
+
+    def spectrum(log_mels: np.ndarray) -> np.ndarray:
+        return np.asarray(log_mels.mean(axis=2))
+
+    assert stretch_shifts(sources, spectrum, 300).max() < 1e-5
+    moved = transpose_shifts(sources, spectrum, 300, SMALL.mel)
+    after = pitch_shift(torch.from_numpy(sources[:, :, :300]), torch.full((6,), 2.0), SMALL.mel).numpy().mean(axis=2)
+    rows = spectra[:, :, 0]
+    between = [
+        1 - rows[i] @ rows[j] / np.linalg.norm(rows[i]) / np.linalg.norm(rows[j]) for i in range(6) for j in range(i)
+    ]
+    expected = 1 - (after * rows).sum(1) / np.linalg.norm(after, axis=1) / np.linalg.norm(rows, axis=1)
+    assert moved == pytest.approx(expected / np.mean(between), abs=1e-4)
+    assert moved.min() > 0.3
+
+
+def test_figures_go_to_tensorboard_where_asked_for(store: MelStore, tmp_path: Path) -> None:
+    config = replace(CONFIG, steps=5, tensorboard=True, watch_every_steps=2)
+    train(config, store, tmp_path / "run", stop_after=3)
+    train(config, store, tmp_path / "run")
+    read = {}
+    for file in sorted((tmp_path / "run" / "tensorboard").iterdir()):
+        read |= events(file)
+    lines = metrics(tmp_path / "run")
+    assert {s: read["loss", s] for s in range(5)} == pytest.approx({m["step"]: m["loss"] for m in lines}, rel=1e-6)
+    last = lines[-1]["watched"]["synthetic"]
+    assert read["watched/synthetic/recall_at_1", 4] == pytest.approx(last["recall_at_1"], rel=1e-6)
+    assert ("step", 0) not in read
+
+
+def events(file: Path) -> dict[tuple[str, int], float]:
+    """Scalars of an event file: records of 8 bytes length, 4 of checksum, the message, 4 of checksum."""
+    from tensorboardX.proto.event_pb2 import Event
+
+    data, found = file.read_bytes(), {}
+    while data:
+        size = int.from_bytes(data[:8], "little")
+        event = Event.FromString(data[12 : 12 + size])
+        found |= {(v.tag, event.step): v.simple_value for v in event.summary.value}
+        data = data[16 + size :]
+    return found
+
+
+def test_tensorboard_missing_is_an_error_with_a_remedy(
+    store: MelStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "tensorboardX" else find(name))
+    with pytest.raises(ModelError, match=r"not installed; install it with: pip install 'nearfield\[tensorboard\]'"):
+        train(replace(CONFIG, tensorboard=True), store, tmp_path / "run")
 
 
 def test_corpora_that_cannot_be_mixed_are_refused(store: MelStore, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from nearfield.data.melstore import MelStore
 from nearfield.model.checkpoint import load_checkpoint
 from nearfield.model.embedder import Embedder
 from nearfield.train.learner import Learner
-from nearfield.train.loop import TrainConfig, train
+from nearfield.train.loop import train
 from nearfield.train.optimise import (
     TRUST,
     Lars,
@@ -25,6 +25,7 @@ from nearfield.train.optimise import (
     make_optimiser,
     weight_groups,
 )
+from nearfield.train.settings import TrainConfig
 from oracles.optimise import slow_adamw, slow_adaptive_clip, slow_lars
 from train.cases import RUN, TINY
 

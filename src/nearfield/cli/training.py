@@ -17,7 +17,7 @@ from nearfield.errors import ModelError
 
 if TYPE_CHECKING:
     from nearfield.model.export import Exported
-    from nearfield.train.loop import StepReport
+    from nearfield.train.log import StepReport
     from nearfield.train.watch import Watched
 
 _LINE_EVERY_S = 10.0
@@ -132,6 +132,7 @@ def _said(seen: Watched) -> str:
         f"same track {seen.recall_at_1:.3f}",
         f"within package {seen.within_recall_at_1:.3f}",
         f"stretch by 1.25 moves {seen.stretch_shift:.2f}",
+        f"2 semitones {seen.transpose_shift:.2f}",
         f"alignment {seen.alignment:.2f}",
         f"uniformity {seen.uniformity:.2f}",
         f"RankMe {seen.rank_me:.0f}",

@@ -80,7 +80,8 @@ class PairStream:
 
     A track occurs at most once in a batch. The tracks are held in RAM when they fit `budget_bytes`; otherwise
     neighbouring tracks are read from disk group by group, in file order, and each group serves `passes_per_group` times
-    its tracks before the next is read. Tracks shorter than `source_frames` are left out. Raises StoreError when there
+    its tracks before the next is read. `mapped` leaves them to the system's page cache, which the processes of one
+    machine share. Tracks shorter than `source_frames` are left out. Raises StoreError when there
     are not tracks enough to fill a batch.
     """
 
@@ -92,8 +93,10 @@ class PairStream:
         seed: int,
         budget_bytes: int = 8 << 30,
         passes_per_group: int = 8,
+        mapped: bool = False,
     ) -> None:
         self._store, self._config, self._seed = store, config, seed
+        self._take = store.mapped if mapped else store.read
         usable = [n for n in numbers if store.entries[n].frames >= config.source_frames]
         if not usable:
             raise StoreError(readable(store.path), "no track is left to train on", "prepare more, or longer, tracks")
@@ -127,7 +130,7 @@ class PairStream:
         group = self._groups[number]
         if number != self._resident:
             self._frames, self._resident = [], number  # let the old group go before the new one is read
-            self._frames = self._store.read(group)
+            self._frames = self._take(group)
         order = np.random.default_rng([self._seed, 1, cycle, number, turn]).permutation(len(group))
         chosen = order[b * self._config.batch_pairs : (b + 1) * self._config.batch_pairs]
         hard = [self._of_one_package(group, step), self._of_one_tempo(group, step)]
@@ -186,6 +189,7 @@ class MixedPairs:
         seed: int,
         budget_bytes: int = 8 << 30,
         weights: Mapping[str, float] | None = None,
+        mapped: bool = False,
     ) -> None:
         names = [store.manifest.name for store, _ in sources]
         counts = shares(config.batch_pairs, names, weights or {})
@@ -196,7 +200,7 @@ class MixedPairs:
             own_seed = seed if place == 0 else int(np.random.SeedSequence([seed, 11, place]).generate_state(1)[0])
             own = replace(config, batch_pairs=count)
             budget = int(budget_bytes * store.nbytes / total)
-            self._streams.append(PairStream(store, numbers, own, own_seed, budget) if count else None)
+            self._streams.append(PairStream(store, numbers, own, own_seed, budget, mapped=mapped) if count else None)
 
     def batch(self, step: int) -> PairBatch:
         """The pairs of one step, corpus after corpus."""

@@ -29,6 +29,7 @@ class Crew:
 
     rank: int = 0
     size: int = 1
+    here: int = 1  # how many of them run on this machine
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
     @property
@@ -86,7 +87,7 @@ def joined() -> Iterator[Crew]:
     if ours:
         dist.init_process_group("nccl" if cuda else "gloo", timeout=PATIENCE)
     try:
-        yield Crew(rank, size, device)
+        yield Crew(rank, size, int(os.environ.get("LOCAL_WORLD_SIZE", size)), device)
         if size > 1:
             dist.barrier()  # all leave together: the first may still be writing
     finally:
