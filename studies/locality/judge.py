@@ -1,9 +1,12 @@
-"""What organises a space: the training without pair augmentation beside the one with time-stretching, on held-out tracks.
+"""What organises a space: trainings side by side, on tracks they were not trained on.
 
-    python studies/locality/judge.py GAMES_STORE GROOVES_STORE PLAIN_RUN STRETCH_RUN [--seed 0]
+    python studies/locality/judge.py GAMES_STORE GROOVES_STORE NAME=RUN[,RUN...] ... [--side held-out] [--section locality]
 
-Every space is judged twice: as the loss made it, and with the maps that are exported. Intervals are bootstrapped over
-tracks; differences are paired by track. Writes the section "locality" of results/training.json.
+NAME=RUN,RUN names one variant by its runs with several seeds: a track's value is then the mean over them, and the range of
+the runs' means is given too. The first variant is the one that all are compared with; the same encoder untrained stands
+beside them. With --side held-out every space is judged twice, as the loss made it and with the maps that are exported; on
+validation tracks, by which settings are chosen, as the loss made it alone. Intervals are bootstrapped over tracks;
+differences are paired by track. Writes a section of results/training.json.
 """
 
 from __future__ import annotations
@@ -25,42 +28,50 @@ from nearfield.model.embedder import Embedder
 from nearfield.study.halves import SliceEmbedding, cut_halves, embed_halves, half_recalls
 from nearfield.study.locality import key_distances, label_distances, tempo_distances, track_localities
 from nearfield.study.metrics import bootstrap_mean, unit
-from nearfield.train.watch import middles, slice_embedding, stretch_shifts, usable_tracks
+from nearfield.train.watch import middles, slice_embedding, stretch_shifts, transpose_shifts, usable_tracks
 
 RESULTS = REPO / "results" / "training.json"
 LIBRARIES = ("nearfield", "numpy", "torch")
 FRAMES = 300
 BATCH = 128
+STORES = ("games", "grooves")
 
 Values = dict[str, np.ndarray]
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name in ("games", "grooves", "plain", "stretch"):
+    for name in STORES:
         parser.add_argument(name, type=Path)
+    parser.add_argument("variants", nargs="+", metavar="NAME=RUN[,RUN...]")
+    parser.add_argument("--side", choices=["held-out", "validation"], default="held-out")
+    parser.add_argument("--section", default="locality")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
 
-    runs = {name: load_checkpoint(getattr(options, name) / "last.safetensors") for name in ("plain", "stretch")}
-    models = {"untrained": fresh(runs["plain"].embedder, options.seed)}
-    models |= {name: run.embedder.eval() for name, run in runs.items()}
-    first = runs["plain"].provenance
-    settings = {"plain": str(options.plain), "stretch": str(options.stretch), "commit of the runs": first["commit"]}
-    settings |= {f"{name}, seconds": run.provenance["seconds"] for name, run in runs.items()}
-    section = Section("locality", options.seed, settings, LIBRARIES)
-    for corpus in ("games", "grooves"):
+    runs = {name: folders.split(",") for name, _, folders in (v.partition("=") for v in options.variants)}
+    loaded = {name: [load_checkpoint(Path(f) / "last.safetensors") for f in folders] for name, folders in runs.items()}
+    first = next(iter(loaded.values()))[0]
+    models = {"untrained": [fresh(first.embedder, options.seed)]}
+    models |= {name: [run.embedder.eval() for run in found] for name, found in loaded.items()}
+    settings = {"side": options.side, "commit of the runs": first.provenance["commit"]}
+    settings |= {name: ", ".join(Path(f).name for f in folders) for name, folders in runs.items()}
+    settings |= {f"{name}, seconds": found[0].provenance["seconds"] for name, found in loaded.items()}
+    section = Section(options.section, options.seed, settings, LIBRARIES)
+    for corpus in STORES:
         store = MelStore(getattr(options, corpus))
-        numbers = usable_tracks(store, split_tracks(store.tracks).held_out, FRAMES)
-        print(f"{corpus}: {len(numbers)} held-out tracks")
+        split = split_tracks(store.tracks, first.provenance["train"]["validation_share"])
+        side = split.held_out if options.side == "held-out" else split.validation
+        numbers = usable_tracks(store, side, FRAMES)
+        print(f"{corpus}: {len(numbers)} tracks, {options.side}")
         halves, sources = cut_halves(store, numbers), middles(store, numbers, FRAMES)
-        for maps in ("as trained", "exported"):
+        for maps in ("as trained", "exported") if options.side == "held-out" else ("as trained",):
             found = {
-                name: measured(store, numbers, halves, sources, embedding(model, maps))
-                for name, model in models.items()
+                name: [measured(store, numbers, halves, sources, embedding(model, maps)) for model in seeds]
+                for name, seeds in models.items()
                 if not (name == "untrained" and maps == "exported")
             }
-            report(section, f"{corpus}, {maps}", found, options.seed)
+            report(section, f"{corpus}, {maps}", found, next(iter(runs)), options.seed)
     section.write(RESULTS)
     return 0
 
@@ -90,6 +101,7 @@ def measured(
         "same track, recall@1": half_recalls(vectors, 1),
         "same track, recall@1 within the package": half_recalls(vectors, 1, [t.package for t in tracks]),
         "a stretch by 1.25 moves": stretch_shifts(sources, lambda s: in_batches(s, embed), FRAMES),
+        "2 semitones move": transpose_shifts(sources, lambda s: in_batches(s, embed), FRAMES, store.config),
     }
     if any(t.tempo_bpm for t in tracks):
         tempo = [t.tempo_bpm for t in tracks]
@@ -105,13 +117,23 @@ def in_batches(log_mels: np.ndarray, embed: SliceEmbedding) -> np.ndarray:
     return np.concatenate([embed(log_mels[i : i + BATCH]) for i in range(0, len(log_mels), BATCH)])
 
 
-def report(section: Section, place: str, found: dict[str, Values], seed: int) -> None:
-    """A figure for each model and measure, and for the difference that stretching makes."""
-    for measure in found["plain"]:
-        for name, values in found.items():
-            estimate(section, f"{place}: {measure}, {name}", values[measure], seed)
-        change = found["stretch"][measure] - found["plain"][measure]
-        estimate(section, f"{place}: {measure}, stretch - plain", change, seed)
+def report(section: Section, place: str, found: dict[str, list[Values]], base: str, seed: int) -> None:
+    """A figure for each variant and measure, and for its difference from the first one."""
+    for measure in found[base][0]:
+        means = {name: np.mean([values[measure] for values in seeds], axis=0) for name, seeds in found.items()}
+        for name, values in means.items():
+            estimate(section, f"{place}: {measure}, {name}", values, seed)
+            runs = [float(v[measure].mean()) for v in found[name]]
+            if len(runs) > 1:
+                what = f"{place}: {measure}, {name}, range of the seeds"
+                section.add(
+                    Figure(
+                        what, round(sum(runs) / len(runs), 4), "", *(round(e(runs), 4) for e in (min, max)), len(runs)
+                    )
+                )
+        for name, values in means.items():
+            if name not in ("untrained", base):
+                estimate(section, f"{place}: {measure}, {name} - {base}", values - means[base], seed)
 
 
 def estimate(section: Section, name: str, values: np.ndarray, seed: int) -> None:
