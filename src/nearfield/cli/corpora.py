@@ -85,22 +85,38 @@ class Fetch:
 
 @dataclass(frozen=True)
 class Scan:
-    """Make a manifest of a folder of music from its file tags."""
+    """Make a manifest of a folder of music from its file tags, and from a table of labels where there is one."""
 
     folder: Positional[Annotated[Path, arg(help="Folder of music; it is only read.", metavar="FOLDER")]]
     out: Annotated[Path, arg(help="The manifest to write.", aliases=["-o"], metavar="FILE")] = Path("manifest.parquet")
+    labels: Annotated[
+        Path | None,
+        arg(
+            help="A CSV file with a column 'file', and others named like a manifest's.",
+            metavar="CSV",
+            help_behavior_hint="",
+        ),
+    ] = None
+    tags: Annotated[
+        tuple[str, ...], arg(help="Columns of it to take as tags.", metavar="COLUMN ...", help_behavior_hint="")
+    ] = ()
     json: AsJson = False
 
     def run(self) -> int:
+        from nearfield.data.labels import label_tracks
         from nearfield.data.manifest import write_manifest
         from nearfield.data.scan import scan_folder
 
         with show.progress("tracks") as tell:
             result = scan_folder(self.folder, progress=lambda now: tell(now.done, now.total, 0))
-        write_manifest(result.manifest, self.out)
-        said = {"manifest": show.readable(self.out), "tracks": len(result.manifest)}
-        show.print_outcome(said, f"{len(result.manifest)} tracks: {said['manifest']}", result.failures, self.json)
-        return 1 if result.failures else 0
+        manifest, failures = result.manifest, result.failures
+        if self.labels is not None:
+            found = label_tracks(manifest, self.labels, self.tags)
+            manifest, failures = found.manifest, (*failures, *found.failures)
+        write_manifest(manifest, self.out)
+        said = {"manifest": show.readable(self.out), "tracks": len(manifest)}
+        show.print_outcome(said, f"{len(manifest)} tracks: {said['manifest']}", failures, self.json)
+        return 1 if failures else 0
 
 
 @dataclass(frozen=True)
