@@ -30,7 +30,7 @@ from nearfield.model.embedder import Embedder
 from nearfield.study.halves import cut_halves
 from nearfield.train.feed import Augment, views
 from nearfield.train.log import StepReport
-from nearfield.train.loop import train
+from nearfield.train.loop import hidden_part, train
 from nearfield.train.optimise import weight_groups
 from nearfield.train.schedule import learning_rate
 from nearfield.train.settings import TrainConfig
@@ -282,6 +282,28 @@ def test_transposing_and_stretching_move_what_they_should() -> None:
     expected = 1 - (after * rows).sum(1) / np.linalg.norm(after, axis=1) / np.linalg.norm(rows, axis=1)
     assert moved == pytest.approx(expected / np.mean(between), abs=1e-4)
     assert moved.min() > 0.3
+
+
+def test_a_hidden_part_is_neither_seen_nor_changed(store: MelStore, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    embedder = Embedder(CONFIG.model)
+    slices = torch.rand(4, 96, 300)
+    for hidden, seen in (("fast", "slow"), ("slow", "fast")):
+        embedder.zero_grad()
+        embedder.project(slices, hidden).square().sum().backward()
+        moved = {n.split(".")[1] for n, p in embedder.named_parameters() if p.grad is not None and p.grad.any()}
+        assert seen in moved
+        assert hidden not in moved
+    names = [hidden_part(CONFIG, step) for step in range(200)]
+    assert set(names) == {""}
+    names = [hidden_part(replace(CONFIG, part_dropout=0.5), step) for step in range(400)]
+    assert 160 < names.count("") < 240
+    assert abs(names.count("slow") - names.count("fast")) < 60
+    train(replace(CONFIG, steps=2, part_dropout=1.0), store, tmp_path / "run")
+    with pytest.raises(ValueError, match="needs an encoder of two learned parts"):
+        replace(
+            CONFIG, part_dropout=0.5, model=replace(CONFIG.model, encoder=replace(CONFIG.model.encoder, fast_bands=0))
+        )
 
 
 def test_figures_go_to_tensorboard_where_asked_for(store: MelStore, tmp_path: Path) -> None:

@@ -71,9 +71,14 @@ class CompactConfig:
         return tuple(parts)
 
     @property
+    def learned_parts(self) -> tuple[Part, ...]:
+        """Those that are learned by gradient: the first ones."""
+        return tuple(p for p in self.parts if p.name != "texture")
+
+    @property
     def learned(self) -> int:
-        """How many of the numbers the encoder gives are learned by gradient: the first ones."""
-        return sum(p.given for p in self.parts if p.name != "texture")
+        """How many of the numbers the encoder gives are learned."""
+        return sum(p.given for p in self.learned_parts)
 
     @property
     def dimensions(self) -> int:

@@ -87,11 +87,15 @@ class Embedder(nn.Module):
         parts = torch.split(self.whiten(encoded), [p.kept for p in self.config.encoder.parts], dim=1)
         return torch.cat([F.normalize(part, dim=1) for part in parts], dim=1)
 
-    def project(self, log_mel: Tensor) -> Tensor:
-        """(B, M, T) -> (B, projector dimensions)."""
+    def project(self, log_mel: Tensor, hidden: str = "") -> Tensor:
+        """(B, M, T) -> (B, projector dimensions); the projector finds zeros in place of the learned part named `hidden`."""
         if self.projector is None:
             raise ModelError("the model", "its weights came without a projector", "train one that has it")
-        out: Tensor = self.projector(self.encoder.for_projector(standardise(log_mel)))
+        learned = self.encoder.for_projector(standardise(log_mel))
+        if hidden:
+            shown = [torch.full((p.given,), float(p.name != hidden)) for p in self.config.encoder.learned_parts]
+            learned = learned * torch.cat(shown).to(learned)
+        out: Tensor = self.projector(learned)
         return out
 
 

@@ -76,6 +76,11 @@ class NfnetConfig:
         return Part("slow", slow, slow), Part("fast", fast, fast)
 
     @property
+    def learned_parts(self) -> tuple[Part, ...]:
+        """All of them."""
+        return self.parts
+
+    @property
     def learned(self) -> int:
         """How many of the numbers the encoder gives are learned by gradient: all."""
         return self.dimensions

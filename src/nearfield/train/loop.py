@@ -15,6 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -75,16 +76,13 @@ def train(
             judge = Judge(corpora, slice_frames, config.seed, folder)
             log = closing.enter_context(Log(config, folder, learner, judge, past, progress, end, report))
 
-        def project(slices: Tensor) -> Tensor:
-            with torch.autocast(crew.device.type, torch.bfloat16, enabled=config.bf16):
-                return learner.embedder.project(slices)
-
         def loss_of(anchors: Tensor, positives: Tensor) -> Tensor:
             return nt_xent(anchors, positives, config.temperature)
 
         for step, source in enumerate(batches(stream, past.step, end), past.step):
             key = (config.seed, step)
             slices = views(source, config.augment, slice_frames, config.model.mel, *key, own, crew.device)
+            project = _projection(learner.embedder, crew.device, config.bf16, hidden_part(config, step))
             loss = contrast(project, slices, loss_of, crew, config.micro_batch_pairs, key).item()
             crew.sum_gradients(learner.embedder.parameters())
             norm = learner.clip().item()
@@ -95,6 +93,23 @@ def train(
             if log is not None:
                 log.after(step, loss, norm)
     return folder.last
+
+
+def _projection(embedder: Embedder, device: torch.device, bf16: bool, hidden: str) -> Callable[[Tensor], Tensor]:
+    """Slices to projections, as one step makes them."""
+
+    def project(slices: Tensor) -> Tensor:
+        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+            return embedder.project(slices, hidden)
+
+    return project
+
+
+def hidden_part(config: TrainConfig, step: int) -> str:
+    """The learned part that this step's projector does not see; "" where it sees all."""
+    rng = np.random.default_rng([config.seed, 14, step])
+    dropped = rng.random() < config.part_dropout
+    return str(rng.choice([p.name for p in config.model.encoder.learned_parts])) if dropped else ""
 
 
 def _stream(config: TrainConfig, corpora: Corpora, crew: Crew) -> MixedPairs:

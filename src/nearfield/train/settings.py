@@ -21,6 +21,9 @@ class TrainConfig:
     `weights`: the share of each corpus in a batch, by its name, where several are trained on (1 where not given).
     `same_package_share`, `same_tempo_share`: how much of each corpus' share comes from one package, or is of nearly one
     tempo (data/pairs.py). Validation is every `watch_every_s`, or every `watch_every_steps` where that is above 0.
+    `part_dropout`: the share of steps in which one learned part of the encoder, another each time, is hidden from the
+    projector, so that the rest has to tell tracks apart without it: what one part solves alone is else never learned by
+    the others (feature suppression: Chen, Luo and Li, arXiv 2011.02803). The remedy is ours.
     `tensorboard` writes events for TensorBoard into the run's folder too.
     """
 
@@ -34,6 +37,7 @@ class TrainConfig:
     max_apart_s: float = 8.0
     same_package_share: float = 0.0
     same_tempo_share: float = 0.0
+    part_dropout: float = 0.0
     weights: Mapping[str, float] = field(default_factory=dict)
     temperature: float = 0.1
     learning_rate: float = 1e-3
@@ -72,6 +76,10 @@ class TrainConfig:
         for name in ("momentum", "ema_decay"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 0 and below 1, got {getattr(self, name)}")
+        if not 0 <= self.part_dropout <= 1:
+            raise ValueError(f"part_dropout must be in 0..1, got {self.part_dropout}")
+        if self.part_dropout and len(self.model.encoder.learned_parts) < 2:
+            raise ValueError("part_dropout needs an encoder of two learned parts: of one there is nothing left")
         if self.optimiser not in OPTIMISERS:
             raise ValueError(f"optimiser must be one of {', '.join(OPTIMISERS)}, got {self.optimiser!r}")
         if self.model.projector is None:
