@@ -28,7 +28,7 @@ TIERS: tuple[tuple[str, ...], ...] = (
     ("search", "catalogue"),
     ("model", "augment", "data"),
     ("sound",),
-    ("records", "pool", "parquet"),
+    ("records", "pool", "parquet", "origin"),
     ("errors",),
 )
 
