@@ -67,7 +67,10 @@ def main() -> int:
         halves, sources = cut_halves(store, numbers), middles(store, numbers, FRAMES)
         for maps in ("as trained", "exported") if options.side == "held-out" else ("as trained",):
             found = {
-                name: [measured(store, numbers, halves, sources, embedding(model, maps)) for model in seeds]
+                name: [
+                    measured(store, numbers, halves, sources, embedding(model, maps), columns(model, maps))
+                    for model in seeds
+                ]
                 for name, seeds in models.items()
                 if not (name == "untrained" and maps == "exported")
             }
@@ -90,10 +93,23 @@ def embedding(model: Embedder, maps: str) -> SliceEmbedding:
     return lambda log_mels: np.concatenate([unit(part) for part in np.split(encode(log_mels), ends, axis=1)], axis=1)
 
 
+def columns(model: Embedder, maps: str) -> dict[str, slice]:
+    """Of each part that is learned, in the order of the embedding; nothing where there is but one."""
+    parts = model.config.encoder.learned_parts
+    ends = np.cumsum([0, *(part.kept if maps == "exported" else part.given for part in parts)])
+    found = {p.name: slice(int(a), int(b)) for p, a, b in zip(parts, ends[:-1], ends[1:], strict=True)}
+    return found if len(found) > 1 else {}
+
+
 def measured(
-    store: MelStore, numbers: list[int], halves: np.ndarray, sources: np.ndarray, embed: SliceEmbedding
+    store: MelStore,
+    numbers: list[int],
+    halves: np.ndarray,
+    sources: np.ndarray,
+    embed: SliceEmbedding,
+    parts: dict[str, slice],
 ) -> Values:
-    """Of each measure the value of each track."""
+    """Of each measure the value of each track; `parts` are the columns of each part of the embedding."""
     tracks = [store.tracks[n] for n in numbers]
     vectors = embed_halves(halves, embed)
     whole = vectors.mean(axis=1)
@@ -105,6 +121,10 @@ def measured(
     }
     if any(t.tempo_bpm for t in tracks):
         tempo = [t.tempo_bpm for t in tracks]
+        for part, columns in parts.items():
+            values[f"tempo locality of the {part} part"] = track_localities(whole[:, columns], tempo_distances(tempo))
+            key = key_distances([t.key for t in tracks])
+            values[f"key locality of the {part} part"] = track_localities(whole[:, columns], key)
         values["tempo locality"] = track_localities(whole, tempo_distances(tempo))
         values["tempo locality, octaves folded"] = track_localities(whole, tempo_distances(tempo, fold=True))
         values["key locality"] = track_localities(whole, key_distances([t.key for t in tracks]))
@@ -120,17 +140,14 @@ def in_batches(log_mels: np.ndarray, embed: SliceEmbedding) -> np.ndarray:
 def report(section: Section, place: str, found: dict[str, list[Values]], base: str, seed: int) -> None:
     """A figure for each variant and measure, and for its difference from the first one."""
     for measure in found[base][0]:
-        means = {name: np.mean([values[measure] for values in seeds], axis=0) for name, seeds in found.items()}
+        having = {name: seeds for name, seeds in found.items() if measure in seeds[0]}
+        means = {name: np.mean([values[measure] for values in seeds], axis=0) for name, seeds in having.items()}
         for name, values in means.items():
             estimate(section, f"{place}: {measure}, {name}", values, seed)
-            runs = [float(v[measure].mean()) for v in found[name]]
+            runs = [float(v[measure].mean()) for v in having[name]]
             if len(runs) > 1:
-                what = f"{place}: {measure}, {name}, range of the seeds"
-                section.add(
-                    Figure(
-                        what, round(sum(runs) / len(runs), 4), "", *(round(e(runs), 4) for e in (min, max)), len(runs)
-                    )
-                )
+                mean, low, high = (round(v, 4) for v in (sum(runs) / len(runs), min(runs), max(runs)))
+                section.add(Figure(f"{place}: {measure}, {name}, range of the seeds", mean, "", low, high, len(runs)))
         for name, values in means.items():
             if name not in ("untrained", base):
                 estimate(section, f"{place}: {measure}, {name} - {base}", values - means[base], seed)
