@@ -4,8 +4,9 @@
 
 NAME=RUN,RUN names one variant by its runs with several seeds: a track's value is then the mean over them, and the range of
 the runs' means is given too. The first variant is the one that all are compared with; the same encoder untrained stands
-beside them. With --side held-out every space is judged twice, as the loss made it and with the maps that are exported; on
-validation tracks, by which settings are chosen, as the loss made it alone. Intervals are bootstrapped over tracks;
+beside them. With --side held-out every space is judged three times: as the loss made it, the same with parts that weigh
+alike (two tracks are on average as far apart in each), and with the maps that are exported; on validation tracks, by which
+settings are chosen, the first two. Intervals are bootstrapped over tracks;
 differences are paired by track. Writes a section of results/training.json.
 """
 
@@ -35,6 +36,7 @@ LIBRARIES = ("nearfield", "numpy", "torch")
 FRAMES = 300
 BATCH = 128
 STORES = ("games", "grooves")
+MAPS = ("as trained", "parts alike", "exported")
 
 Values = dict[str, np.ndarray]
 
@@ -65,12 +67,9 @@ def main() -> int:
         numbers = usable_tracks(store, side, FRAMES)
         print(f"{corpus}: {len(numbers)} tracks, {options.side}")
         halves, sources = cut_halves(store, numbers), middles(store, numbers, FRAMES)
-        for maps in ("as trained", "exported") if options.side == "held-out" else ("as trained",):
+        for maps in MAPS if options.side == "held-out" else MAPS[:2]:
             found = {
-                name: [
-                    measured(store, numbers, halves, sources, embedding(model, maps), columns(model, maps))
-                    for model in seeds
-                ]
+                name: [judged(store, numbers, halves, sources, model, maps) for model in seeds]
                 for name, seeds in models.items()
                 if not (name == "untrained" and maps == "exported")
             }
@@ -82,6 +81,26 @@ def main() -> int:
 def fresh(like: Embedder, seed: int) -> Embedder:
     torch.manual_seed(seed)
     return Embedder(like.config).eval()
+
+
+def judged(
+    store: MelStore, numbers: list[int], halves: np.ndarray, sources: np.ndarray, model: Embedder, maps: str
+) -> Values:
+    """One model with one of MAPS."""
+    parts, embed = columns(model, maps), embedding(model, maps)
+    if maps == "parts alike":
+        embed = weighed(embed, embed_halves(halves, embed).mean(axis=1), parts)
+    return measured(store, numbers, halves, sources, embed, parts)
+
+
+def weighed(embed: SliceEmbedding, whole: np.ndarray, parts: dict[str, slice]) -> SliceEmbedding:
+    """Each part scaled so that two tracks are on average as far apart in it as in the others; no label is looked at."""
+    scale = np.ones(whole.shape[1], np.float32)
+    for part in parts.values():
+        cosines = unit(whole[:, part]) @ unit(whole[:, part]).T
+        apart = 1 - cosines[~np.eye(len(whole), dtype=bool)].mean()
+        scale[part] = 1 / np.sqrt(max(float(apart), 1e-9))
+    return lambda log_mels: embed(log_mels) * scale
 
 
 def embedding(model: Embedder, maps: str) -> SliceEmbedding:
