@@ -66,8 +66,8 @@ class Tools:
         paths = os.pathsep.join(filter(None, (os.fspath(self.libraries), os.environ.get("LD_LIBRARY_PATH"))))
         # Files in memory: it writes 64 samples at a time, twelve thousand times a piece.
         with _memory_file(midi) as source, _memory_file() as out:
-            command = [self.fluidsynth, *options, "-F", _path(out), self.soundfonts[soundfont], _path(source)]
-            said = _run(command, "fluidsynth", {"LD_LIBRARY_PATH": paths}, (source, out))
+            options += ["-F", _path(out), os.fspath(self.soundfonts[soundfont]), _path(source)]
+            said = _run([self.fluidsynth, *options], "fluidsynth", {"LD_LIBRARY_PATH": paths}, (source, out))
             with open(out, "rb", closefd=False) as file:
                 file.seek(0)
                 sound = np.frombuffer(file.read(), "<f4")
