@@ -1,6 +1,6 @@
 """The grooves corpus fetched from an empty folder, with the real programs: `NEARFIELD_NETWORK=1 pytest` runs it.
 
-It downloads some 250 MB of Debian packages, nothing is installed, and it takes minutes.
+It downloads some 560 MB of Debian packages, nothing is installed, and it takes minutes.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ SEED, PIECES = 11, 6
 
 pytestmark = [
     pytest.mark.skipif(
-        os.environ.get("NEARFIELD_NETWORK") != "1", reason="NEARFIELD_NETWORK=1 allows a download of 250 MB"
+        os.environ.get("NEARFIELD_NETWORK") != "1", reason="NEARFIELD_NETWORK=1 allows a download of 560 MB"
     ),
     pytest.mark.skipif(
         any(shutil.which(tool) is None for tool in TOOLS), reason="the packages come by apt-get and dpkg-deb"
