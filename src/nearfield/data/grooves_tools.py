@@ -24,7 +24,8 @@ RATE_HZ = 22050
 _PROGRAMS = ("mma", "fluidsynth")
 # Never unpacked: a second C library beside the system's own breaks every program that meets both.
 _NEVER = ("libc6", "libc-bin", "libgcc-s1", "libstdc++6")
-_LIMIT_S = 120.0  # for one run of a program; MMA takes a second, fluidsynth seconds
+_LIMIT_S = 250.0  # for one run of a program, which takes a second; twenty times that where the machine is busy
+_DATABASE_LIMIT_S = 1800.0  # for MMA to read all its styles: seconds, likewise
 _READY = "nearfield-ready"  # in MMA's folder: where its database of grooves was made for
 _GAIN = 0.4
 # MMA needs the standard library alone: without `site` it starts sooner, and no variable keeps it from writing bytecode.
@@ -98,6 +99,7 @@ def _run(
     subject: str,
     environment: Mapping[str, str] | None = None,
     descriptors: tuple[int, ...] = (),
+    limit_s: float = _LIMIT_S,
 ) -> str:
     """What the program said; CorpusError where it failed, hung or is not there. It inherits the descriptors."""
     try:
@@ -110,7 +112,7 @@ def _run(
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
-            timeout=_LIMIT_S,
+            timeout=limit_s,
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
@@ -182,6 +184,6 @@ def _ready_mma(folder: Path) -> Path:
     if not ready.exists() or ready.read_text("utf-8") != readable(home):
         shutil.copyfile(folder / "usr/bin/mma", program)
         (home / "plugins").mkdir(exist_ok=True)  # it warns where there is none
-        _run([*_PYTHON, program, "-G"], "MMA")
+        _run([*_PYTHON, program, "-G"], "MMA", limit_s=_DATABASE_LIMIT_S)
         ready.write_text(readable(home), "utf-8")
     return program
