@@ -68,7 +68,7 @@ def sample_candidates(
     weights = np.zeros(tracks.shape)
     for row, (query, listed) in enumerate(zip(queries, neighbours, strict=True)):
         near = listed[listed >= 0]
-        free = ~((groups == groups[:, query, None]) & (groups[:, query, None] >= 0)).any(axis=0)
+        free = ~barred(groups, query)
         free[query] = False
         free[near] = False
         rest = np.flatnonzero(free)
@@ -81,6 +81,12 @@ def sample_candidates(
     cases[:, K:] = False
     told = cases.any(axis=1) & (weights[:, K:] > 0).any(axis=1)
     return Candidates(queries[told], tracks[told], cases[told], weights[told])
+
+
+def barred(groups: Indices, query: int) -> npt.NDArray[np.bool_]:
+    """(N,) which tracks are in one group with a query; groups (G, N), -1 for none."""
+    own = groups[:, query, None]
+    return np.asarray(((groups == own) & (own >= 0)).any(axis=0))
 
 
 def log_shares(blocks: Sequence[Floats], coefficients: Sequence[Floats], candidates: Candidates) -> Floats:
@@ -109,11 +115,17 @@ def loss_and_gradient(
     edges = max(int(candidates.cases.sum()), 1)
     shares = log_shares(blocks, coefficients, candidates)
     loss = -float(shares[candidates.cases].sum())
-    expected = np.exp(np.minimum(shares, 0)) * candidates.weights * candidates.cases.sum(axis=1)[:, None]
+    expected = expected_cases(shares, candidates)
     surplus = (expected - candidates.cases).reshape(-1)
     gradient = [surplus @ b.reshape(-1, b.shape[-1]) + ridge * c for b, c in zip(blocks, coefficients, strict=True)]
     loss += ridge / 2 * sum(float(c @ c) for c in coefficients)
     return loss / edges, [g / edges for g in gradient]
+
+
+def expected_cases(shares: Floats, candidates: Candidates) -> Floats:
+    """(Q, R) how many of the query's neighbours the model has at each candidate and those it stands for."""
+    there = np.where(candidates.weights > 0, shares, 0)  # without weight a share has no bound
+    return np.asarray(np.exp(there) * candidates.weights * candidates.cases.sum(axis=1)[:, None])
 
 
 def information(blocks: Sequence[Floats], shares: Floats, candidates: Candidates) -> Floats:
@@ -125,9 +137,9 @@ def information(blocks: Sequence[Floats], shares: Floats, candidates: Candidates
 def centred(blocks: Sequence[Floats], shares: Floats, candidates: Candidates) -> Floats:
     """(Q x R, F) features less their query's expectation, times the root of each candidate's expected neighbours."""
     features = np.concatenate(list(blocks), axis=2)
-    probability = np.exp(np.minimum(shares, 0)) * candidates.weights
-    features -= probability[:, None, :] @ features
-    features *= np.sqrt(probability * candidates.cases.sum(axis=1)[:, None])[:, :, None]
+    expected = expected_cases(shares, candidates)
+    features -= expected[:, None, :] @ features / np.maximum(candidates.cases.sum(axis=1), 1)[:, None, None]
+    features *= np.sqrt(expected)[:, :, None]
     return features.reshape(-1, features.shape[2])
 
 

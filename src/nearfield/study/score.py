@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.linalg
 
-from nearfield.study.choice import Candidates, centred
+from nearfield.study.choice import Candidates, centred, expected_cases
 
 Floats = npt.NDArray[np.float64]
 
@@ -24,10 +24,11 @@ class Score:
 
     def __init__(self, others: Sequence[Floats], shares: Floats, candidates: Candidates, ridge: float) -> None:
         self._shares, self._candidates, self._ridge = shares, candidates, ridge
-        self._root, self._surplus = _root_and_surplus(shares, candidates)
-        self._rows = centred(others, shares, candidates) if others else np.zeros((self._root.size, 0))
-        curvature = self._rows.T @ self._rows + ridge * np.eye(self._rows.shape[1])
-        self._factor = scipy.linalg.cho_factor(curvature) if others else None
+        self._surplus = (candidates.cases - expected_cases(shares, candidates)).reshape(-1)
+        self._factor = None
+        if others:
+            self._rows = centred(others, shares, candidates)
+            self._factor = scipy.linalg.cho_factor(self._rows.T @ self._rows + ridge * np.eye(self._rows.shape[1]))
 
     def of(self, block: Floats) -> float:
         """Of (Q, R, F) features: chi-squared with F degrees of freedom if edges were independent; 0 says nothing."""
@@ -54,8 +55,3 @@ def permutation_p(
     seen = score.of(features(None))
     beyond = sum(score.of(features(rng.permutation(n_tracks))) >= seen * (1 - 1e-9) for _ in range(rounds))
     return (1 + beyond) / (1 + rounds)
-
-
-def _root_and_surplus(shares: Floats, candidates: Candidates) -> tuple[Floats, Floats]:
-    expected = np.exp(np.minimum(shares, 0)) * candidates.weights * candidates.cases.sum(axis=1)[:, None]
-    return np.sqrt(expected), np.asarray((candidates.cases - expected).reshape(-1))
