@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracles.choice import slow_loss, slow_variance
 
 from nearfield.study import choice
 from nearfield.study.bends import bends_of
 from nearfield.study.choice import Candidates, sample_candidates
 from nearfield.study.dyads import mean_covariance
 from nearfield.study.score import Score
+from oracles.choice import slow_loss, slow_variance
 
 NONE = np.empty((0, 40), np.int64)
 
@@ -81,9 +81,9 @@ def test_controls_are_others_that_are_allowed_and_stand_for_all_of_them() -> Non
 
 
 def test_few_distances_are_levels_and_many_a_curve() -> None:
-    levels = bends_of(np.array([0, 1, 2, 2, np.nan]))
+    levels = bends_of(np.array([0, 1, 2, 2, np.nan, 9]), np.array([1, 1, 1, 1, 1, 0]))
     assert levels.features(np.array([0, 1, 2, np.nan])).tolist() == [[1, 0, 0], [0, 1, 0], [0, 0, 0], [0, 0, 1]]
-    curve = bends_of(np.linspace(0, 10, 1001))
+    curve = bends_of(np.r_[np.linspace(0, 10, 1001), np.zeros(500)], np.r_[np.full(1001, 2.0), np.full(500, 1e-9)])
     assert curve.knots == pytest.approx([0, 0.2, 0.5, 1, 2, 4, 7, 10])
     at = curve.features(np.array([3.0, 99.0, -1.0]))
     assert at[0] == pytest.approx([0, 0, 0, 0, 0.5, 0.5, 0, 0])

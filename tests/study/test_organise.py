@@ -72,15 +72,15 @@ def test_what_drives_a_space_is_told_from_what_only_goes_with_it() -> None:
 
 def test_of_a_space_that_knows_nothing_no_interval_says_otherwise() -> None:
     means, above = [], 0
-    for seed in range(12):
+    for seed in range(6):
         rng = np.random.default_rng(seed)
-        near = nearest(rng.normal(size=(100, 12)), 5)
-        properties = [Planted("curve", rng.normal(size=100)), label("label", rng.integers(0, 5, 100))]
-        found = organise(near, properties, rng, settings=Settings(controls=50, rounds=0, draws=50))
+        near = nearest(rng.normal(size=(80, 12)), 5)
+        properties = [Planted("curve", rng.normal(size=80)), label("label", rng.integers(0, 5, 80))]
+        found = organise(near, properties, rng, settings=Settings(controls=40, folds=3, rounds=0, draws=50))
         means += [f.value for p in found.properties for f in (p.alone, p.given_others)]
         above += sum(f.low > 0 for p in found.properties for f in (p.alone, p.given_others))
     assert -0.03 < np.mean(means) < 0  # the price of fitting what is not there
-    assert above <= 4  # of 48
+    assert above <= 3  # of 24
 
 
 def test_a_space_that_is_one_label_is_explained_as_far_as_can_be() -> None:
@@ -118,9 +118,10 @@ def test_the_same_seed_gives_the_same_answer_and_it_is_json() -> None:
         quick = Settings(controls=20, rounds=5, draws=50, most_queries=40)
         return organise_vectors(vectors, properties, np.random.default_rng(seed), 4, settings=quick).as_dict()
 
-    assert json.dumps(run(1), allow_nan=False) == json.dumps(run(1), allow_nan=False)
-    assert run(1) != run(2)
-    assert (run(1)["n"], run(1)["n_tracks"], run(1)["k"]) == (40, 60, 4)
+    first = run(1)
+    assert json.dumps(first, allow_nan=False) == json.dumps(run(1), allow_nan=False)
+    assert first != run(2)
+    assert (first["n"], first["n_tracks"], first["k"]) == (40, 60, 4)
 
 
 def test_tracks_of_one_group_are_neither_neighbours_nor_controls() -> None:

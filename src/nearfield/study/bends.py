@@ -55,10 +55,13 @@ class Bends:
         return out
 
 
-def bends_of(distances: Floats) -> Bends:
-    """Levels or knots from a sample of distances, NaN where not known."""
-    seen = distances[~np.isnan(distances)]
+def bends_of(distances: Floats, weights: Floats) -> Bends:
+    """Levels or knots from a sample of distances (n,), NaN where not known, and of how many pairs each stands for."""
+    there = ~np.isnan(distances) & (weights > 0)
+    order = np.argsort(distances[there], kind="stable")
+    seen, below = distances[there][order], np.cumsum(weights[there][order])
     different = np.unique(seen)
     if len(different) <= _LEVELS:
         return Bends(different, levels=True)
-    return Bends(np.unique(np.quantile(seen, KNOTS)), levels=False)
+    places = np.searchsorted(below, np.array(KNOTS) * below[-1] * (1 - 1e-12))
+    return Bends(np.unique(seen[places]), levels=False)

@@ -61,10 +61,9 @@ class Part:
 def parts_of(properties: Sequence[PropertyLike], candidates: Candidates) -> tuple[list[Part], tuple[str, ...]]:
     """Properties with features, and the names of those that say nothing about any pair."""
     parts, left_out = [], []
-    controls = (candidates.weights > 0) & ~candidates.cases
     for prop in properties:
         apart = _distances(prop, candidates.queries[:, None], candidates.tracks)
-        bends = bends_of(apart[controls])
+        bends = bends_of(apart.reshape(-1), candidates.weights.reshape(-1))
         if bends.constant:
             left_out.append(prop.name)
         else:

@@ -75,7 +75,7 @@ class Organisation:
         """For JSON, with the shares of `together` that are each property's own, and `together`'s of the most bits."""
         rows = [
             asdict(p)
-            | {"alone": p.alone.as_dict(), "given_others": p.given_others.as_dict()}
+            | {"alone": p.alone.as_dict(), "given_others": p.given_others.as_dict(), "p": None if p.p != p.p else p.p}
             | {"share": round(p.given_others.value / self.together.value, 4) if self.together.value > 0 else None}
             for p in self.properties
         ]
