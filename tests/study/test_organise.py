@@ -161,6 +161,8 @@ def test_what_cannot_be_asked_is_refused() -> None:
         organise_vectors(vectors, [], rng, 3)
     with pytest.raises(SpaceError, match=r"properties of \[11, 12\] tracks"):
         organise_vectors(vectors, [prop, Planted("more", np.ones(12))], rng, 3)
+    with pytest.raises(SpaceError, match="vectors of 10 tracks, properties of 11"):
+        organise_vectors(vectors[:10], [prop], rng, 3)
     with pytest.raises(SpaceError, match="one row of neighbours a query"):
         organise(np.zeros((5, 2), np.int64), [prop], rng)
     with pytest.raises(SpaceError, match="groups of shape"):

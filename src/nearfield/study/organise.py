@@ -102,6 +102,8 @@ def organise_vectors(
     N = len(vectors)
     if not 1 <= k <= N - 2:
         raise SpaceError(_SUBJECT, f"{N} tracks for {k} neighbours", "take fewer neighbours")
+    if _n_tracks(properties) != N:
+        raise SpaceError(_SUBJECT, f"vectors of {N} tracks, properties of {_n_tracks(properties)}", "match them by id")
     groups = _groups(exclude_groups, N)
     queries = _some(np.arange(N), settings.most_queries, rng)
     own = [[int(query), *np.flatnonzero(choice.barred(groups, query))] for query in queries]
