@@ -37,7 +37,9 @@ _Z = 1.959964  # 95 %, two-sided
 class Organiser:
     """One property, in bits a neighbour. Rank 1 has the largest `given_others`; its interval is 95 % too.
 
-    `p`: of `given_others` being nothing, by permuting the property's values over the tracks. `known`: of how many tracks.
+    `p`: of the property's independence of the space, beside the others, by permuting its values over the tracks. It is too
+    small too often for one that only goes with what drives the space (docs/decisions/0011): there the interval of
+    `given_others` decides. `known`: of how many tracks.
     """
 
     name: str
