@@ -206,6 +206,9 @@ def test_archives_that_are_none(tmp_path: Path) -> None:
     path = tmp_path / "x.npz"
     path.write_bytes(b"PK\x03\x04 not a zip")
     assert "not a readable .npz" in error(path, catalogue(tmp_path)).cause
+    with open(path, "wb") as file:
+        np.save(file, made_up())
+    assert "not a readable .npz" in error(path, catalogue(tmp_path)).cause
     np.savez(path, ids=np.array(IDS))
     assert error(path, catalogue(tmp_path)).cause == "lacks the arrays vectors (it has: ids)"
     np.savez(path, ids=np.array([*IDS], dtype=object), vectors=made_up())

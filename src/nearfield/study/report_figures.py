@@ -27,13 +27,15 @@ _RATIO = "ratio"  # amounts of this unit are drawn by octaves
 
 @dataclass(frozen=True)
 class Drawn:
-    """A picture: its file's name without suffix, the PNG, what it shows in words, and its size in pixels."""
+    """A picture: its file's name without suffix, the PNG, what it shows in words, its size in pixels, and of which
+    change of the sound it is, if of one."""
 
     name: str
     png: bytes
     alt: str
     width: int
     height: int
+    kind: str = ""
 
 
 def figures(audits: Sequence[Audit]) -> tuple[Drawn, ...]:
@@ -63,14 +65,14 @@ def _canvas(width: float, height: float, panels: int = 1) -> tuple[Any, list[Any
     return figure, axes
 
 
-def _finish(figure: Any, name: str, alt: str) -> Drawn:
+def _finish(figure: Any, name: str, alt: str, kind: str = "") -> Drawn:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     canvas = FigureCanvasAgg(figure)
     out = io.BytesIO()
     canvas.print_png(out, metadata={"Software": None})
     width, height = canvas.get_width_height()
-    return Drawn(name, out.getvalue(), alt, int(width), int(height))
+    return Drawn(name, out.getvalue(), alt, int(width), int(height), kind)
 
 
 def _label(name: str) -> str:

@@ -147,7 +147,8 @@ def _by_parts(parts: Sequence[Part], voice: Voice) -> str:
     for group in _tied(above):
         doubt = "" if len(group) == 1 else " (which of them matters more is not certain)"
         steps.append(voice.each([p.name for p in group]) + doubt)
-    return f"What makes two pieces neighbours here: first {', then '.join(steps)}.{silent}"
+    first = "first " if len(steps) > 1 else ""
+    return f"What makes two pieces neighbours here: {first}{', then '.join(steps)}.{silent}"
 
 
 def _tied(parts: Sequence[Part]) -> list[list[Part]]:

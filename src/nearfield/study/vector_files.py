@@ -25,13 +25,13 @@ def read_npz(path: Path) -> Rows:
     """
     subject = readable(path)
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
             missing = [name for name in ("ids", "vectors") if name not in arrays.files]
             if missing:
                 has = ", ".join(arrays.files) or "none"
                 raise AuditError(subject, f"lacks the arrays {', '.join(missing)} (it has: {has})", _SEE)
             ids, vectors = arrays["ids"], arrays["vectors"]
-    except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, EOFError, TypeError, zipfile.BadZipFile) as error:
         raise AuditError(subject, f"not a readable .npz archive ({error})", _SEE) from error
     if ids.ndim != 1 or ids.dtype.kind not in "USiu":
         raise AuditError(subject, f"`ids` is {ids.dtype} of shape {ids.shape}, must be text of shape (N,)", _SEE)
