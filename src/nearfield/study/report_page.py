@@ -21,8 +21,8 @@ from nearfield.study.report_html import (
 from nearfield.study.report_words import (
     TERMS,
     at_main_k,
+    change_of,
     comparison_sentence,
-    decimals,
     headline,
     in_order,
     main_k,
@@ -151,7 +151,7 @@ def _sensitivity(audits: Sequence[Audit], pictures: _Pictures) -> str:
     for audit in audits:
         rows = [
             [
-                f"{_spoken(s.kind)} {number(s.amount, decimals(s.amount))} {text(s.unit)}",
+                change_of(s, HTML),
                 *(HTML.figure(f) for f in (s.distance, s.recall_at_1, s.kept)),
                 _number(s.median_rank, 1),
                 str(s.distance.n),

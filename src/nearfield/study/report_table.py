@@ -11,8 +11,8 @@ from nearfield.study.report_data import SECTIONS, Audit
 from nearfield.study.report_words import (
     PLAIN,
     at_main_k,
+    change_of,
     comparison_sentence,
-    decimals,
     headline,
     in_order,
     main_k,
@@ -94,7 +94,7 @@ def _neighbours(console: Console, audit: Audit) -> None:
 def _sensitivity(console: Console, audit: Audit) -> None:
     rows = [
         [
-            f"{spoken(s.kind)} {s.amount:.{decimals(s.amount)}f} {s.unit}",
+            change_of(s, PLAIN),
             *(PLAIN.figure(f) for f in (s.distance, s.recall_at_1, s.kept)),
             "" if s.median_rank is None else f"{s.median_rank:.0f}",
         ]

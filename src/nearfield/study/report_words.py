@@ -197,9 +197,7 @@ def part_sentence(part: Part, voice: Voice) -> str:
 
 
 def sensitivity_sentence(row: Sensitivity, voice: Voice) -> str:
-    change = (
-        f"{_capital(voice.spoken(row.kind))} {voice.number(row.amount, decimals(row.amount))} {voice.name(row.unit)}"
-    )
+    change = _capital(change_of(row, voice))
     found = (
         ""
         if row.recall_at_1.value is None
@@ -213,6 +211,14 @@ def sensitivity_sentence(row: Sensitivity, voice: Voice) -> str:
             else f", {voice.number(100 * row.kept.value, 0)} % of the neighbours kept"
         )
     return f"{change}: moved {voice.figure(row.distance)} of the distance between random pieces{found}{kept}."
+
+
+def change_of(row: Sensitivity, voice: Voice) -> str:
+    """What was changed and by how much; without a unit there is only one way to change it."""
+    if not row.unit:
+        return voice.spoken(row.kind)
+    unit = "" if row.unit in spoken(row.kind) else f" {voice.name(row.unit)}"
+    return f"{voice.spoken(row.kind)} {voice.number(row.amount, decimals(row.amount))}{unit}"
 
 
 def comparison_sentence(row: Comparison, voice: Voice) -> str:
