@@ -42,6 +42,11 @@ def number(value: float, digits: int) -> str:
     return f'<data value="{value!r}">{value:.{digits}f}</data>'
 
 
+def optional(value: float | None, digits: int = 2) -> str:
+    """The same; an empty cell for what is not there."""
+    return "" if value is None else number(value, digits)
+
+
 HTML = Voice(number, text)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from nearfield.study.report_data import Audit, Hubness
 from nearfield.study.report_figures import Drawn
@@ -12,14 +12,15 @@ from nearfield.study.report_html import (
     folded,
     listing,
     number,
+    optional,
     paragraph,
     picture,
     section,
     table,
     text,
 )
+from nearfield.study.report_notes import each_space, left_out, more, provenance, sources, terms
 from nearfield.study.report_words import (
-    TERMS,
     at_main_k,
     change_of,
     comparison_sentence,
@@ -33,7 +34,6 @@ from nearfield.study.report_words import (
     verdict,
 )
 
-_MOST_LEFT_OUT = 200
 _MOST_DUPLICATES = 50
 _Pictures = dict[str, Drawn]
 
@@ -48,22 +48,11 @@ def page(audits: Sequence[Audit], drawn: Sequence[Drawn]) -> str:
         _sensitivity(audits, pictures),
         _comparisons(audits),
         _shape(audits, pictures),
-        _sources(audits),
-        _left_out(audits),
-        section("How to read this", "<dl>" + "".join(map(_term, TERMS)) + "</dl>"),
+        sources(audits),
+        left_out(audits),
+        terms(),
     ]
-    return document("What makes two pieces neighbours", "\n".join(p for p in parts if p), _provenance(audits))
-
-
-def _each(audits: Sequence[Audit], name: str, of: Callable[[Audit], str]) -> str:
-    """What each space has to say in a section: under its name where there are several, the reason where it has nothing."""
-    said = []
-    for audit in audits:
-        heading = f"<h3>{text(audit.name)}</h3>\n" if len(audits) > 1 else ""
-        missing = getattr(audit, name, "") is None
-        content = paragraph(f"Not measured: {text(audit.why_not(name))}.", "note") if missing else of(audit)
-        said.append(heading + content if content else "")
-    return "\n".join(s for s in said if s)
+    return document("What makes two pieces neighbours", "\n".join(p for p in parts if p), provenance(audits))
 
 
 def _answer(audits: Sequence[Audit]) -> str:
@@ -73,7 +62,7 @@ def _answer(audits: Sequence[Audit]) -> str:
         where = paragraph(f"{text(audit.name)} ({text(made)}), judged by {judged}.", "note")
         return paragraph(headline(audit, HTML), "answer") + where
 
-    return section("In short", _each(audits, "", of))
+    return section("In short", each_space(audits, "", of))
 
 
 def _neighbours(audits: Sequence[Audit], pictures: _Pictures) -> str:
@@ -82,11 +71,11 @@ def _neighbours(audits: Sequence[Audit], pictures: _Pictures) -> str:
 
     names = in_order([n.property for a in audits for n in a.neighbours or ()])
     index = [{n.property: n for n in at_main_k(a)} for a in audits]
-    rows = [[_spoken(name), *(_locality(of.get(name)) for of in index)] for name in names]
+    rows = [[HTML.spoken(name), *(_locality(of.get(name)) for of in index)] for name in names]
     head = ["property", *(f"{text(a.name)} (K = {main_k(a)})" for a in audits)]
     return section(
         "Who the neighbours are",
-        _each(audits, "neighbours", of),
+        each_space(audits, "neighbours", of),
         picture(
             pictures.get("locality"), "Locality: 0 is chance, 1 the best possible. The thin lines are 95 % intervals."
         ),
@@ -107,8 +96,8 @@ def _all_figures(audit: Audit) -> str:
     for n in audit.neighbours or ():
         agree = n.agree
         shares = [agree.seen, agree.chance, agree.best] if agree else [None] * 3
-        found = [HTML.figure(n.locality), *(_number(v, 3) for v in (n.p, n.seen, n.chance, n.best, *shares))]
-        rows.append([_spoken(n.property), str(n.k), *found, text(n.reason or "")])
+        found = [HTML.figure(n.locality), *(optional(v, 3) for v in (n.p, n.seen, n.chance, n.best, *shares))]
+        rows.append([HTML.spoken(n.property), str(n.k), *found, text(n.reason or "")])
     return table(f"{audit.name}: distances in each property's unit, and shares that agree", head, rows)
 
 
@@ -120,11 +109,11 @@ def _organises(audits: Sequence[Audit], pictures: _Pictures) -> str:
         parts = sorted(found.properties, key=lambda p: p.rank)
         rows = [
             [
-                _spoken(p.name),
+                HTML.spoken(p.name),
                 HTML.figure(p.alone, 3),
                 HTML.figure(p.given_others, 3),
                 f"{p.rank} ({p.rank_low} to {p.rank_high})",
-                _number(p.p, 3),
+                optional(p.p, 3),
             ]
             for p in parts
         ]
@@ -134,7 +123,7 @@ def _organises(audits: Sequence[Audit], pictures: _Pictures) -> str:
         return paragraph(together) + listing([part_sentence(p, HTML) for p in parts]) + table(caption, head, rows)
 
     shown = picture(pictures.get("organises"), "Bits per neighbour that each property explains, with 95 % intervals.")
-    return section("What organises the space", _each(audits, "organises", of), shown)
+    return section("What organises the space", each_space(audits, "organises", of), shown)
 
 
 def _sensitivity(audits: Sequence[Audit], pictures: _Pictures) -> str:
@@ -153,14 +142,14 @@ def _sensitivity(audits: Sequence[Audit], pictures: _Pictures) -> str:
             [
                 change_of(s, HTML),
                 *(HTML.figure(f) for f in (s.distance, s.recall_at_1, s.kept)),
-                _number(s.median_rank, 1),
+                optional(s.median_rank, 1),
                 str(s.distance.n),
             ]
             for s in audit.sensitivity or ()
         ]
         tables.append(table(f"{audit.name}: one thing changed in the sound, with 95 % intervals", head, rows))
     all_figures = folded("All figures", "\n".join(t for t in tables if t))
-    return section("What happens when the sound changes", *shown, _each(audits, "sensitivity", of), all_figures)
+    return section("What happens when the sound changes", *shown, each_space(audits, "sensitivity", of), all_figures)
 
 
 def _comparisons(audits: Sequence[Audit]) -> str:
@@ -168,7 +157,9 @@ def _comparisons(audits: Sequence[Audit]) -> str:
         return ""
     return section(
         "The spaces beside each other",
-        _each(audits, "comparisons", lambda a: listing([comparison_sentence(c, HTML) for c in a.comparisons or ()])),
+        each_space(
+            audits, "comparisons", lambda a: listing([comparison_sentence(c, HTML) for c in a.comparisons or ()])
+        ),
     )
 
 
@@ -176,12 +167,12 @@ def _shape(audits: Sequence[Audit], pictures: _Pictures) -> str:
     shapes = [a.shape for a in audits]
     hubs = [s.hubness if s else None for s in shapes]
     rows = [
-        ["alignment", *(_number(s.alignment if s else None) for s in shapes)],
-        ["uniformity", *(_number(s.uniformity if s else None) for s in shapes)],
-        ["effective rank (RankMe)", *(_number(s.rank_me if s else None, 1) for s in shapes)],
-        ["hubs: skewness", *(_number(h.skewness if h else None) for h in hubs)],
-        ["hubs: Robin Hood", *(_number(h.robin_hood if h else None) for h in hubs)],
-        ["share that is nobody's neighbour", *(_number(h.anti_hubs if h else None) for h in hubs)],
+        ["alignment", *(optional(s.alignment if s else None) for s in shapes)],
+        ["uniformity", *(optional(s.uniformity if s else None) for s in shapes)],
+        ["effective rank (RankMe)", *(optional(s.rank_me if s else None, 1) for s in shapes)],
+        ["hubs: skewness", *(optional(h.skewness if h else None) for h in hubs)],
+        ["hubs: Robin Hood", *(optional(h.robin_hood if h else None) for h in hubs)],
+        ["share that is nobody's neighbour", *(optional(h.anti_hubs if h else None) for h in hubs)],
     ]
 
     def of(audit: Audit) -> str:
@@ -191,7 +182,7 @@ def _shape(audits: Sequence[Audit], pictures: _Pictures) -> str:
 
     figures = table("The shape of the space", ["", *(text(a.name) for a in audits)], rows) if any(shapes) else ""
     shown = picture(pictures.get("hubness"), "How many pieces are among the nearest of at least so many others.")
-    return section("The shape of the space", figures, shown, _each(audits, "shape", of))
+    return section("The shape of the space", figures, shown, each_space(audits, "shape", of))
 
 
 def _hubs(hubness: Hubness | None) -> str:
@@ -210,61 +201,5 @@ def _duplicates(audit: Audit) -> str:
     ]
     if not items:
         return paragraph("No two pieces are nearly the same.", "note")
-    more = _more(len(found) - len(items))
-    return paragraph(f"{len(found)} groups of pieces are nearly the same:") + listing(items) + more
-
-
-def _sources(audits: Sequence[Audit]) -> str:
-    def of(audit: Audit) -> str:
-        rows = [
-            [_spoken(s.property), text(s.source), str(s.known), text(s.unit), _number(s.agrees_within)]
-            for s in audit.sources
-        ]
-        head = ["property", "source", "known of so many", "unit", "counts as shared within"]
-        return table(f"{audit.name}: where the properties come from", head, rows)
-
-    return section("Where the properties come from", _each(audits, "", of))
-
-
-def _left_out(audits: Sequence[Audit]) -> str:
-    def of(audit: Audit) -> str:
-        found = audit.catalogue.left_out
-        items = [f"{text(t.id)}: {text(t.cause)}" for t in found[:_MOST_LEFT_OUT]]
-        if not items:
-            return paragraph("No piece was left out.", "note")
-        return folded(f"{len(found)} left out", listing(items) + _more(len(found) - len(items)))
-
-    return section("Left out", _each(audits, "", of))
-
-
-def _provenance(audits: Sequence[Audit]) -> str:
-    said = []
-    for audit in audits:
-        made = audit.provenance
-        facts = [
-            f"embedding {audit.embedding.digest} from {audit.embedding.path}",
-            f"catalogue {audit.catalogue.digest}",
-        ]
-        if made is not None:
-            facts += [made.command, f"commit {made.commit}" if made.commit else "", made.date]
-            facts.append("" if made.seconds is None else f"{made.seconds:.0f} s")
-            facts += [f"{name} {version}" for name, version in made.versions.items()]
-        facts += [f"{name} = {value}" for name, value in audit.settings.items()]
-        said.append(paragraph(f"{text(audit.name)}: " + "; ".join(text(f) for f in facts if f)))
-    return "\n".join(said)
-
-
-def _term(term: tuple[str, str]) -> str:
-    return f"<dt>{text(term[0])}</dt><dd>{text(term[1])}</dd>"
-
-
-def _spoken(name: str) -> str:
-    return HTML.spoken(name)
-
-
-def _number(value: float | None, digits: int = 2) -> str:
-    return "" if value is None else number(value, digits)
-
-
-def _more(count: int) -> str:
-    return paragraph(f"And {count} more; the JSON has them all.", "note") if count else ""
+    rest = more(len(found) - len(items))
+    return paragraph(f"{len(found)} groups of pieces are nearly the same:") + listing(items) + rest
