@@ -19,7 +19,8 @@ from rich.console import Console
 
 from nearfield.errors import AuditError
 from nearfield.study.report import checked, read_audit, write_audit, write_report
-from nearfield.study.report_figures import COLOURS
+from nearfield.study.report_draw import COLOURS
+from nearfield.study.report_page import page as page_of
 from nearfield.study.report_table import print_report
 from nearfield.study.report_words import PLAIN, headline, neighbours_sentence
 
@@ -166,6 +167,12 @@ def made(tmp_path: Path, *audits: Mapping[str, Any]) -> tuple[Page, str]:
     text = files[0].read_text(encoding="utf-8")
     assert files[0].name == "report.html"
     return Page(text), text
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Page, str]:
+    """The page of one audit with every section, made once."""
+    return made(tmp_path_factory.mktemp("whole"), audit(NASTY))
 
 
 def numbers_in(content: Any) -> Iterator[float]:
@@ -329,9 +336,8 @@ def test_the_headline_without_what_organises() -> None:
 # the page
 
 
-def test_every_number_is_one_of_the_audit(tmp_path: Path) -> None:
-    content = audit()
-    page, _ = made(tmp_path, content)
+def test_every_number_is_one_of_the_audit(whole: tuple[Page, str]) -> None:
+    content, (page, _) = audit(), whole
     shares = [n["k"] * n["agree"][s] for n in content["neighbours"] if "agree" in n for s in ("seen", "chance", "best")]
     shares += [s["k"] * s["kept"]["value"] for s in content["sensitivity"]]
     shares += [100 * s["recall_at_1"]["value"] for s in content["sensitivity"]]
@@ -343,14 +349,15 @@ def test_every_number_is_one_of_the_audit(tmp_path: Path) -> None:
         assert shown == f"{value:.{digits}f}"
     assert "Of the 10 nearest, 7.1 share the tempo; by chance 2.3 would, and at best 9.8." in page.said
     assert "What makes two pieces neighbours here: first tempo, then style." in page.said
+    assert f"{NASTY} (space, 128 dimensions), judged by 200 of the 203 pieces in tones." in page.said
     assert "Tempo: 0.90 (0.85 to 0.95) bits alone, 0.80 (0.75 to 0.85) given the others." in page.said
     assert "Locality of tempo (10 nearest) beside stretch: more by 0.41 (0.36 to 0.46)." in page.said
     assert "Locality of key (10 nearest) beside stretch: no difference that can be told from 0:" in page.said
     assert "Tempo ratio 1.25: moved 0.26 (0.21 to 0.31) of the distance between random pieces" in page.said
 
 
-def test_the_page_is_whole_in_itself_and_for_everyone(tmp_path: Path) -> None:
-    page, text = made(tmp_path, audit())
+def test_the_page_is_whole_in_itself_and_for_everyone(whole: tuple[Page, str]) -> None:
+    page, text = whole
     assert len(page.images) == 6  # locality, by K, organises, hubness, two changes
     assert all(len(i["alt"]) > 20 and int(i["width"]) > 300 for i in page.images)
     assert page.headings[0] == 1
@@ -362,8 +369,8 @@ def test_the_page_is_whole_in_itself_and_for_everyone(tmp_path: Path) -> None:
     assert not re.search(r"https?:|url\(|@import", text)
 
 
-def test_titles_are_shown_not_obeyed(tmp_path: Path) -> None:
-    page, text = made(tmp_path, audit(name=NASTY))
+def test_titles_are_shown_not_obeyed(whole: tuple[Page, str]) -> None:
+    page, text = whole
     assert "<script" not in text
     assert f"{NASTY}: its vector is zero" in page.said
     assert f"{NASTY}: among the 10 nearest of 77 others" in page.said
@@ -380,7 +387,8 @@ def test_missing_sections_say_why(tmp_path: Path) -> None:
     for section in SECTIONS:
         less = audit()
         del less[section]
-        made(tmp_path / section, less)
+        said = Page(page_of([checked(less)], ())).said
+        assert ("Not measured" in said) == (section != "comparisons")
 
 
 def test_several_spaces_stand_side_by_side(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from html import escape
 
 from nearfield.errors import readable
-from nearfield.study.report_figures import Drawn
+from nearfield.study.report_draw import Drawn
 from nearfield.study.report_words import Voice
 
 _STYLE = """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from nearfield.study.report_data import Audit, Hubness
-from nearfield.study.report_figures import Drawn
+from nearfield.study.report_draw import Drawn
 from nearfield.study.report_html import (
     HTML,
     document,
