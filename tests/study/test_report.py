@@ -15,9 +15,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from rich.console import Console
 
-from nearfield.errors import AuditError
+from nearfield.errors import AuditError, readable
 from nearfield.study.report import checked, read_audit, write_audit, write_report
 from nearfield.study.report_draw import COLOURS
 from nearfield.study.report_page import page as page_of
@@ -375,6 +377,16 @@ def test_titles_are_shown_not_obeyed(whole: tuple[Page, str]) -> None:
     assert f"{NASTY}: its vector is zero" in page.said
     assert f"{NASTY}: among the 10 nearest of 77 others" in page.said
     assert "r\\xffsum\u00e9: among the 10 nearest of 61 others" in page.said
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.text(min_size=1))
+def test_any_name_stands_in_the_page_as_it_is(name: str) -> None:
+    content = audit(name)
+    content["shape"]["hubness"]["hubs"][0]["name"] = name
+    page = Page(page_of([checked(content)], ()))
+    assert f"{readable(name)} (space, 128 dimensions)" in page.said
+    assert f"{readable(name)}: among the 10 nearest of 77 others" in page.said
 
 
 def test_missing_sections_say_why(tmp_path: Path) -> None:
