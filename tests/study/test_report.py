@@ -335,6 +335,10 @@ def test_the_headline_without_what_organises() -> None:
     assert headline(checked(content), PLAIN) == "What makes two pieces neighbours here was not measured."
 
 
+def test_what_rounds_to_nothing_has_no_sign() -> None:
+    assert [PLAIN.number(v, 2) for v in (-0.004, -0.005001, 0.004, -1)] == ["0.00", "-0.01", "0.00", "-1.00"]
+
+
 # the page
 
 
@@ -348,7 +352,7 @@ def test_every_number_is_one_of_the_audit(whole: tuple[Page, str]) -> None:
     for value, shown in page.numbers:
         assert value in known
         digits = len(shown.partition(".")[2])
-        assert shown == f"{value:.{digits}f}"
+        assert shown in (f"{value:.{digits}f}", f"{-value:.{digits}f}" if float(shown) == 0 else shown[:0])
     assert "Of the 10 nearest, 7.1 share the tempo; by chance 2.3 would, and at best 9.8." in page.said
     assert "What makes two pieces neighbours here: first tempo, then style." in page.said
     assert f"{NASTY} (space, 128 dimensions), judged by 200 of the 203 pieces in tones." in page.said
@@ -441,7 +445,7 @@ def test_pictures_are_small_and_show_the_spaces(tmp_path: Path) -> None:
         "locality",
         "locality-by-k",
         "organises",
-        "sensitivity-mono",
+        "sensitivity-controls",
         "sensitivity-tempo-ratio",
     ]
     assert dict(matplotlib.rcParams) == before

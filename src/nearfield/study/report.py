@@ -1,6 +1,7 @@
 """The report of an audit: JSON for programs, pictures, and a page for people.
 
-Written anew whole: a folder holds the JSON of every space, the pictures as PNG, and `report.html`, which has them inside.
+A folder holds the JSON of every space, the pictures as PNG, and `report.html`, which has them inside. Files of an earlier
+report are replaced where they have the same name, and stay where they have not.
 """
 
 from __future__ import annotations

@@ -27,8 +27,8 @@ _LONGEST_NAME = 28
 
 @dataclass(frozen=True)
 class Drawn:
-    """A picture: its file's name without suffix, the PNG, what it shows in words, and its size in pixels; `kind` is the change
-    of the sound that it is of, if of one.
+    """A picture: its file's name without suffix, the PNG, what it shows in words, and its size in pixels; `kind` says
+    which change of the sound it is of, if of one.
     """
 
     name: str
@@ -128,6 +128,8 @@ def band(ax: Any, x: Sequence[float], found: Sequence[Figure | None], number: in
         ax.errorbar(x, value, yerr=ends, fmt="none", ecolor=style["color"], capsize=3)
 
 
-def legend(ax: Any, audits: Sequence[Audit]) -> None:
+def legend(figure: Any, ax: Any, audits: Sequence[Audit]) -> None:
+    """Above the panels, where it hides nothing; one space needs none."""
     if len(audits) > 1:
-        ax.legend(fontsize=8, framealpha=0.85)
+        handles, labels = ax.get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside upper center", ncols=3, fontsize=8, frameon=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -21,17 +22,26 @@ from nearfield.study.report_draw import (
     name_rows,
     style_of,
 )
-from nearfield.study.report_words import PLAIN, at_main_k, in_order, main_k, spoken
+from nearfield.study.report_words import PLAIN, at_main_k, change_of, in_order, main_k, spoken
 
 _RATIO = "ratio"  # amounts of this unit are drawn by octaves
+
+
+_PANELS: tuple[tuple[str, Callable[[Sensitivity], Figure]], ...] = (
+    ("distance moved (1: as random pairs)", lambda s: s.distance),
+    ("found again (recall@1)", lambda s: s.recall_at_1),
+)
 
 
 def figures(audits: Sequence[Audit]) -> tuple[Drawn, ...]:
     """All pictures that the audits have figures for; AuditError when matplotlib is not installed."""
     figure_module()
     drawn = [_locality(audits), _by_k(audits), _organises(audits), _occurrences(audits)]
-    kinds = in_order([s.kind for a in audits for s in a.sensitivity or ()])
-    return tuple(d for d in [*drawn, *(_sensitivity(audits, kind) for kind in kinds)] if d is not None)
+    changes = in_order([(s.kind, s.amount) for a in audits for s in a.sensitivity or ()])
+    amounts = Counter(kind for kind, _ in changes)
+    drawn += [_curves(audits, kind) for kind, count in amounts.items() if count > 1]
+    drawn.append(_single(audits, [kind for kind, count in amounts.items() if count == 1]))
+    return tuple(d for d in drawn if d is not None)
 
 
 def _said(audits: Sequence[Audit], found: Sequence[Sequence[tuple[str, Figure | None]]]) -> str:
@@ -48,12 +58,12 @@ def _locality(audits: Sequence[Audit]) -> Drawn | None:
     if not names:
         return None
     found = [{n.property: n.locality for n in at_main_k(a)} for a in audits]
-    figure, (ax,) = canvas(7, 1.3 + 0.28 * len(names) * (1 + 0.6 * len(audits)))
+    figure, (ax,) = canvas(7, 1.5 + 0.28 * len(names) * (1 + 0.6 * len(audits)))
     for number, (audit, of) in enumerate(zip(audits, found, strict=True)):
         bars(ax, names, number, len(audits), [of.get(n) for n in names], label(audit.name))
     k = ", ".join(map(str, in_order([main_k(a) for a in audits if a.neighbours])))
     name_rows(ax, names, f"locality of the {k} nearest (0 chance, 1 the best possible)")
-    legend(ax, audits)
+    legend(figure, ax, audits)
     alt = _said(audits, [[(n, of.get(n)) for n in names] for of in found])
     return finished(figure, "locality", f"Bars of locality with 95 % intervals. {alt}")
 
@@ -66,7 +76,7 @@ def _by_k(audits: Sequence[Audit]) -> Drawn | None:
     columns = min(3, len(names))
     deep = -(-len(names) // columns)
     figure = figure_module().Figure(figsize=(7, 0.6 + 2.1 * deep), dpi=DPI, layout="constrained")
-    axes = np.ravel(figure.subplots(deep, columns, squeeze=False, sharex=True))
+    axes = np.ravel(figure.subplots(deep, columns, squeeze=False, sharex=True, sharey=True))
     for ax in axes[len(names) :]:
         ax.set_visible(False)
     for ax, name in zip(axes, names, strict=False):
@@ -80,7 +90,7 @@ def _by_k(audits: Sequence[Audit]) -> Drawn | None:
         ax.tick_params(labelsize=8)
         ax.set_title(label(spoken(name)), fontsize=10)
         ax.grid(alpha=0.25, linewidth=0.6)
-    legend(axes[0], audits)
+    legend(figure, axes[0], audits)
     figure.supxlabel("K, number of nearest pieces", fontsize=10)
     figure.supylabel("locality", fontsize=10)
     alt = f"Curves of locality for K of {', '.join(map(str, ks))}, one panel each for {', '.join(map(spoken, names))}"
@@ -93,7 +103,7 @@ def _organises(audits: Sequence[Audit]) -> Drawn | None:
     )
     if not names:
         return None
-    figure, axes = canvas(7, 1.3 + 0.28 * len(names) * (1 + 0.6 * len(audits)), panels=2)
+    figure, axes = canvas(7, 1.5 + 0.28 * len(names) * (1 + 0.6 * len(audits)), panels=2)
     parts = [{p.name: p for p in a.organises.properties} if a.organises else {} for a in audits]
     for ax, which, title in zip(axes, ("alone", "given_others"), ("alone", "given the others"), strict=True):
         for number, (audit, of) in enumerate(zip(audits, parts, strict=True)):
@@ -102,7 +112,7 @@ def _organises(audits: Sequence[Audit]) -> Drawn | None:
         name_rows(ax, names, "bits per neighbour")
         ax.set_title(title, fontsize=10)
     axes[1].set_yticklabels([])
-    legend(axes[0], audits)
+    legend(figure, axes[0], audits)
     alt = _said(audits, [[(n, of[n].given_others) for n in names if n in of] for of in parts])
     return finished(
         figure, "organises", f"Bars of bits per neighbour, alone and given the others. Given the others: {alt}"
@@ -116,29 +126,27 @@ def _occurrences(audits: Sequence[Audit]) -> Drawn | None:
     ]
     if not found:
         return None
-    figure, (ax,) = canvas(7, 3.2)
+    figure, (ax,) = canvas(7, 3.3)
     for number, audit, hubness in found:
         counts = np.array(hubness.counts, float)
         at_least = counts[::-1].cumsum()[::-1] / counts.sum()
         style = style_of(number) | {"marker": ""}
         ax.step(np.arange(len(counts)), 100 * at_least, where="mid", label=label(audit.name), **style)
     ax.set_yscale("log")
+    ax.yaxis.set_major_formatter("{x:g}")
     ax.set_xlabel(f"among the {found[0][2].k} nearest of at least so many others")
     ax.set_ylabel("% of the pieces")
-    legend(ax, audits)
+    legend(figure, ax, audits)
     most = ", ".join(f"{readable(a.name)}: the worst hub is named {len(h.counts) - 1} times" for _, a, h in found)
     return finished(figure, "hubness", f"How many pieces are neighbours of how many others. {most}")
 
 
-def _sensitivity(audits: Sequence[Audit], kind: str) -> Drawn | None:
+def _curves(audits: Sequence[Audit], kind: str) -> Drawn:
+    """One kind of change against its amount."""
     rows = [sorted((s for s in a.sensitivity or () if s.kind == kind), key=lambda s: s.amount) for a in audits]
     unit = next(s.unit for of in rows for s in of)
-    figure, axes = canvas(7, 2.9, panels=2)
-    panels: tuple[tuple[str, Callable[[Sensitivity], Figure]], ...] = (
-        ("distance moved, of random pairs'", lambda s: s.distance),
-        ("found again (recall@1)", lambda s: s.recall_at_1),
-    )
-    for ax, (ylabel, of_row) in zip(axes, panels, strict=True):
+    figure, axes = canvas(7, 3.1, panels=2)
+    for ax, (ylabel, of_row) in zip(axes, _PANELS, strict=True):
         for number, (audit, own) in enumerate(zip(audits, rows, strict=True)):
             band(ax, [s.amount for s in own], [of_row(s) for s in own], number, audit)
         ax.set_ylim(bottom=min(0, ax.get_ylim()[0]))
@@ -148,11 +156,39 @@ def _sensitivity(audits: Sequence[Audit], kind: str) -> Drawn | None:
             ax.set_xticks(amounts, [f"{a:g}" for a in amounts], rotation=45)
             ax.minorticks_off()
         ax.tick_params(labelsize=8)
-        ax.set_xlabel(label(f"{spoken(kind)} ({unit})" if unit else spoken(kind)))
-        ax.set_ylabel(ylabel)
+        ax.set_xlabel(label(spoken(kind)) if unit in spoken(kind) else label(f"{spoken(kind)} ({unit})"))
+        ax.set_ylabel(ylabel, fontsize=9)
     axes[1].set_ylim(0, 1.03)
-    legend(axes[0], audits)
+    legend(figure, axes[0], audits)
     alt = _said(audits, [[(f"{s.amount:g}", s.distance) for s in own] for own in rows])
-    safe = "".join(c if c.isalnum() and c.isascii() else "-" for c in kind)
     shows = f"Distance moved and recall when changing {spoken(kind)}. Distance: {alt}"
-    return finished(figure, f"sensitivity-{safe}", shows, kind)
+    return finished(figure, f"sensitivity-{_safe(kind)}", shows, spoken(kind))
+
+
+def _single(audits: Sequence[Audit], kinds: Sequence[str]) -> Drawn | None:
+    """The changes that there is but one amount of, as bars."""
+    if not kinds:
+        return None
+    found = [{s.kind: s for s in a.sensitivity or () if s.kind in kinds} for a in audits]
+    names = {s.kind: change_of(s, PLAIN) for of in found for s in of.values()}
+    figure, axes = canvas(7, 1.5 + 0.28 * len(kinds) * (1 + 0.6 * len(audits)), panels=2)
+    for ax, (xlabel, of_row) in zip(axes, _PANELS, strict=True):
+        for number, (audit, of) in enumerate(zip(audits, found, strict=True)):
+            shown = [of_row(of[kind]) if kind in of else None for kind in kinds]
+            bars(ax, kinds, number, len(audits), shown, label(audit.name))
+        name_rows(ax, [names[kind] for kind in kinds], xlabel)
+        ax.xaxis.label.set_size(9)
+    axes[1].set_yticklabels([])
+    axes[1].set_xlim(0, 1.03)
+    legend(figure, axes[0], audits)
+    alt = _said(audits, [[(names[s.kind], s.distance) for s in of.values()] for of in found])
+    return finished(
+        figure,
+        "sensitivity-controls",
+        f"Distance moved and recall after other changes. Distance: {alt}",
+        "other things",
+    )
+
+
+def _safe(kind: str) -> str:
+    return "".join(c if c.isalnum() and c.isascii() else "-" for c in kind)

@@ -11,7 +11,7 @@ from html import escape
 
 from nearfield.errors import readable
 from nearfield.study.report_draw import Drawn
-from nearfield.study.report_words import Voice
+from nearfield.study.report_words import Voice, rounded
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1c1c1c; --paper: #fdfdfb; --faint: #5c5c5c; --line: #d5d5d0; --answer: #eef3f8; }
@@ -39,7 +39,7 @@ def text(content: str) -> str:
 
 def number(value: float, digits: int) -> str:
     """A number, rounded for reading, with its exact value beside it."""
-    return f'<data value="{value!r}">{value:.{digits}f}</data>'
+    return f'<data value="{value!r}">{rounded(value, digits)}</data>'
 
 
 def optional(value: float | None, digits: int = 2) -> str:

@@ -30,7 +30,6 @@ from nearfield.study.report_words import (
     neighbours_sentence,
     part_sentence,
     sensitivity_sentence,
-    spoken,
     verdict,
 )
 
@@ -127,10 +126,11 @@ def _organises(audits: Sequence[Audit], pictures: _Pictures) -> str:
 
 
 def _sensitivity(audits: Sequence[Audit], pictures: _Pictures) -> str:
-    kinds = in_order([s.kind for a in audits for s in a.sensitivity or ()])
-    shown = []
-    for drawn, kind in ((d, k) for k in kinds for d in pictures.values() if d.kind == k):
-        shown.append(picture(drawn, f"Changing {spoken(kind)}: how far a piece moves, and whether it is found again."))
+    shown = [
+        picture(d, f"Changing {d.kind}: how far a piece moves, and whether it is found again.")
+        for d in pictures.values()
+        if d.kind
+    ]
 
     def of(audit: Audit) -> str:
         return listing([sensitivity_sentence(s, HTML) for s in audit.sensitivity or ()])
@@ -202,4 +202,5 @@ def _duplicates(audit: Audit) -> str:
     if not items:
         return paragraph("No two pieces are nearly the same.", "note")
     rest = more(len(found) - len(items))
-    return paragraph(f"{len(found)} groups of pieces are nearly the same:") + listing(items) + rest
+    many = f"{len(found)} groups of pieces are" if len(found) > 1 else "One group of pieces is"
+    return paragraph(f"{many} nearly the same:") + listing(items) + rest

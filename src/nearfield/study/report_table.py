@@ -117,7 +117,7 @@ def _shape(console: Console, audit: Audit) -> None:
         _line(console, f"hub: {hub.name or hub.id}, among the {hubness.k if hubness else 0} nearest of {hub.count}")
     if shape.duplicates:
         first = shape.duplicates[0]
-        _line(console, f"{len(shape.duplicates)} groups nearly the same, such as {', '.join(first.names or first.ids)}")
+        _line(console, f"nearly the same: {len(shape.duplicates)}, such as {', '.join(first.names or first.ids)}")
 
 
 def _line(console: Console, said: str) -> None:

@@ -35,7 +35,8 @@ TERMS = (
         "Interval",
         "Each figure was measured on this catalogue's pieces; others would have given a slightly different one. The range "
         "behind it says how different: of ranges made this way (by bootstrap resampling), about 95 of 100 hold the figure of "
-        "all such music. Where the range of a difference from chance covers 0, it cannot be told apart from chance.",
+        "all such music. Where the range of a difference from chance covers 0, it cannot be told apart from chance; the page "
+        "then says: no more than chance.",
     ),
     (
         "p",
@@ -100,7 +101,12 @@ class Voice:
         return said[0] if len(said) == 1 else f"{', '.join(said[:-1])} and {said[-1]}"
 
 
-PLAIN = Voice(lambda value, digits: f"{value:.{digits}f}", readable)
+def rounded(value: float, digits: int) -> str:
+    """With so many decimals; what rounds to 0 has no sign."""
+    return f"{round(value, digits) + 0.0:.{digits}f}"
+
+
+PLAIN = Voice(rounded, readable)
 
 
 def spoken(name: str) -> str:
