@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from nearfield.data.manifest import Manifest
 from nearfield.errors import AuditError, readable
@@ -18,6 +17,7 @@ FEWEST_TRACKS = 3
 _NO_LENGTH = 1e-12  # `unit` takes what is shorter for zero
 _TOO_LONG = 1e18  # the squares of what is longer overflow float32
 _EXAMPLES = 3
+_BLOCK_ROWS = 4096
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,8 @@ def _check_once(names: Sequence[str], subject: str, cause: str, remedy: str) -> 
 
 def _wrong(vectors: Vectors) -> list[str]:
     """(N, D) -> what is wrong with each vector, in words; empty where nothing is."""
-    norms: npt.NDArray[np.float64] = np.linalg.norm(vectors.astype(np.float64), axis=1)
+    starts = range(0, len(vectors), _BLOCK_ROWS)  # float64 of a whole large space would take much memory
+    norms = [float(n) for s in starts for n in np.linalg.norm(vectors[s : s + _BLOCK_ROWS].astype(np.float64), axis=1)]
     return [
         "its vector has numbers that are not finite"
         if not norm < _TOO_LONG
