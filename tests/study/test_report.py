@@ -47,7 +47,7 @@ def part(name: str, alone: float, beside: float, ranks: tuple[int, int, int]) ->
     return said | {"rank": rank, "rank_low": low, "rank_high": high}
 
 
-def change(kind: str, amount: float, unit: str, moved: float) -> dict[str, Any]:
+def change(kind: str, amount: float | None, unit: str, moved: float) -> dict[str, Any]:
     said = {
         "kind": kind,
         "amount": amount,
@@ -106,6 +106,7 @@ def audit(name: str = "plain", index: float = 0.62) -> dict[str, Any]:
         "sensitivity": [
             *(change("tempo_ratio", a, "ratio", abs(math.log2(a)) * 0.8) for a in (0.5, 0.8, 1, 1.25, 2)),
             change("mono", 1, "", 0.05),
+            change("unchanged", None, "dB", 0.01),
         ],
         "comparisons": [
             {"other": "stretch", "property": "tempo", "k": 10, "difference": figure(0.41), "p": 0.001},

@@ -181,11 +181,12 @@ class Shape:
 @dataclass(frozen=True)
 class Sensitivity:
     """What one change of the sound does: the distance moved as a share of that of random pairs, whether the original is
-    still found first, the share of its `k` nearest that stay, and the median rank of the original.
+    still found first, the share of its `k` nearest that stay, and the median rank of the original. No amount: nothing to
+    say it by, or no change at all.
     """
 
     kind: str
-    amount: float
+    amount: float | None
     unit: str
     distance: Figure
     recall_at_1: Figure

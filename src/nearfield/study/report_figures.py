@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -24,7 +23,7 @@ from nearfield.study.report_draw import (
 )
 from nearfield.study.report_words import PLAIN, at_main_k, change_of, in_order, main_k, spoken
 
-_RATIO = "ratio"  # amounts of this unit are drawn by octaves
+_RATIOS = ("ratio", "times")  # amounts of such units are drawn by octaves
 
 
 _PANELS: tuple[tuple[str, Callable[[Sensitivity], Figure]], ...] = (
@@ -37,10 +36,14 @@ def figures(audits: Sequence[Audit]) -> tuple[Drawn, ...]:
     """All pictures that the audits have figures for; AuditError when matplotlib is not installed."""
     figure_module()
     drawn = [_locality(audits), _by_k(audits), _organises(audits), _occurrences(audits)]
-    changes = in_order([(s.kind, s.amount) for a in audits for s in a.sensitivity or ()])
-    amounts = Counter(kind for kind, _ in changes)
-    drawn += [_curves(audits, kind) for kind, count in amounts.items() if count > 1]
-    drawn.append(_single(audits, [kind for kind, count in amounts.items() if count == 1]))
+    rows = [s for a in audits for s in a.sensitivity or ()]
+    curves = [
+        kind
+        for kind in in_order([s.kind for s in rows])
+        if len({s.amount for s in rows if s.kind == kind} - {None}) > 1
+    ]
+    drawn += [_curves(audits, kind) for kind in curves]
+    drawn.append(_single(audits, in_order([s.kind for s in rows if s.kind not in curves])))
     return tuple(d for d in drawn if d is not None)
 
 
@@ -143,15 +146,15 @@ def _occurrences(audits: Sequence[Audit]) -> Drawn | None:
 
 def _curves(audits: Sequence[Audit], kind: str) -> Drawn:
     """One kind of change against its amount."""
-    rows = [sorted((s for s in a.sensitivity or () if s.kind == kind), key=lambda s: s.amount) for a in audits]
-    unit = next(s.unit for of in rows for s in of)
+    rows = [_by_amount(a, kind) for a in audits]
+    unit = next(s.unit for own in rows for _, s in own)
     figure, axes = canvas(7, 3.1, panels=2)
     for ax, (ylabel, of_row) in zip(axes, _PANELS, strict=True):
         for number, (audit, own) in enumerate(zip(audits, rows, strict=True)):
-            band(ax, [s.amount for s in own], [of_row(s) for s in own], number, audit)
+            band(ax, [amount for amount, _ in own], [of_row(s) for _, s in own], number, audit)
         ax.set_ylim(bottom=min(0, ax.get_ylim()[0]))
-        if unit == _RATIO:
-            amounts = sorted({s.amount for own in rows for s in own})
+        if unit.startswith(_RATIOS):
+            amounts = sorted({amount for own in rows for amount, _ in own})
             ax.set_xscale("log", base=2)
             ax.set_xticks(amounts, [f"{a:g}" for a in amounts], rotation=45)
             ax.minorticks_off()
@@ -160,9 +163,14 @@ def _curves(audits: Sequence[Audit], kind: str) -> Drawn:
         ax.set_ylabel(ylabel, fontsize=9)
     axes[1].set_ylim(0, 1.03)
     legend(figure, axes[0], audits)
-    alt = _said(audits, [[(f"{s.amount:g}", s.distance) for s in own] for own in rows])
+    alt = _said(audits, [[(f"{amount:g}", s.distance) for amount, s in own] for own in rows])
     shows = f"Distance moved and recall when changing {spoken(kind)}. Distance: {alt}"
     return finished(figure, f"sensitivity-{_safe(kind)}", shows, spoken(kind))
+
+
+def _by_amount(audit: Audit, kind: str) -> list[tuple[float, Sensitivity]]:
+    found = [(s.amount, s) for s in audit.sensitivity or () if s.kind == kind and s.amount is not None]
+    return sorted(found, key=lambda pair: pair[0])
 
 
 def _single(audits: Sequence[Audit], kinds: Sequence[str]) -> Drawn | None:

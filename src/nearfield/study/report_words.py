@@ -220,8 +220,8 @@ def sensitivity_sentence(row: Sensitivity, voice: Voice) -> str:
 
 
 def change_of(row: Sensitivity, voice: Voice) -> str:
-    """What was changed and by how much; without a unit there is only one way to change it."""
-    if not row.unit:
+    """What was changed and by how much; without a unit or an amount there is only one way to change it."""
+    if not row.unit or row.amount is None:
         return voice.spoken(row.kind)
     unit = "" if row.unit in spoken(row.kind) else f" {voice.name(row.unit)}"
     return f"{voice.spoken(row.kind)} {voice.number(row.amount, decimals(row.amount))}{unit}"
