@@ -125,7 +125,9 @@ def _organises(audits: Sequence[Audit]) -> Drawn | None:
 def _occurrences(audits: Sequence[Audit]) -> Drawn | None:
     """The share of tracks that are among the K nearest of at least so many others."""
     found = [
-        (n, a, a.shape.hubness) for n, a in enumerate(audits) if a.shape and a.shape.hubness and a.shape.hubness.counts
+        (n, a, a.shape.hubness)
+        for n, a in enumerate(audits)
+        if a.shape and a.shape.hubness and sum(a.shape.hubness.counts)
     ]
     if not found:
         return None
