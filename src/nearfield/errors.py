@@ -46,6 +46,10 @@ class SpaceError(NearfieldError):
     """A SPACE that cannot be opened, written or asked."""
 
 
+class AuditError(NearfieldError):
+    """An embedding that cannot be audited, or a report that cannot be read or written."""
+
+
 class ConfigError(NearfieldError):
     """A configuration with an unknown key, a wrong type or an impossible value; `key` is where, with dots, if known."""
 
