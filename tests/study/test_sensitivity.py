@@ -120,9 +120,8 @@ def test_an_embedding_of_the_pitch_moves_under_pitch_and_nothing_else(sounds: li
         if found.kind == "pitch":  # an octave is a quarter of the quarter circle
             wanted = (1 - math.cos(math.pi / 8)) / result.random_distance
             assert found.distance.value == pytest.approx(wanted, rel=0.02)
-            assert found.recall_at_1.value == 0
-            # the catalogue lies a quarter of an octave apart: four pieces up, or the highest
-            assert found.median_rank.value > 4
+            # four steps up a ladder of eight: the lowest comes 8th, the highest is still the nearest there is
+            assert (found.recall_at_1.value, found.median_rank.value) == (1 / 8, 4.5)
         else:
             assert found.distance.value < 1e-3, found.kind
             assert found.recall_at_1.value == 1, found.kind

@@ -129,8 +129,8 @@ def _checked(samples: Samples, rate_hz: float, channels: int) -> Samples:
 
 
 def level(samples: Samples) -> float:
-    """Root mean square."""
-    return math.sqrt(float(np.mean(np.square(samples, dtype=np.float64))))
+    """Root mean square; 0 of no samples."""
+    return 0.0 if samples.size == 0 else math.sqrt(float(np.mean(np.square(samples, dtype=np.float64))))
 
 
 def _at_level_of(before: Samples, after: Samples) -> Samples:

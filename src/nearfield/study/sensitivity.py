@@ -243,6 +243,6 @@ def _checked(catalogue: Vectors, sounds: Sequence[Sound]) -> Vectors:
         raise SpaceError(
             "sensitivity", "sounds are named twice, or are not in the catalogue", "name each once by its row"
         )
-    if mean_distance(catalogue) < 1e-9:
+    if mean_distance(catalogue) < 1e-6:
         raise SpaceError("sensitivity", "all vectors of the catalogue are alike", "embed it again with a trained model")
     return catalogue
