@@ -70,8 +70,8 @@ def test_tempo_moves_clicks_and_keeps_pitch_length_and_level(ratio: float) -> No
     assert out.size == round(sound.size / ratio)
     expected_s = np.arange(1, 8) / ratio
     assert np.abs(click_seconds(out, expected_s) - expected_s).max() < 0.002
-    heard = changed(tone(440), RATE_HZ, change)
-    assert cents(pitch_hz(heard), 440) < 1
+    for hz in (110.0, 440.0):
+        assert cents(pitch_hz(changed(tone(hz), RATE_HZ, change)), hz) < 1
     music = song()
     assert decibel(level(changed(music, RATE_HZ, change)) / level(music)) == pytest.approx(0, abs=0.001)
 
@@ -81,7 +81,7 @@ def test_pitch_moves_tones_and_keeps_clicks_length_and_level(semitones: float) -
     change = Manipulation("pitch", semitones)
     for hz in (110.0, 440.0):
         out = changed(tone(hz), RATE_HZ, change)
-        assert cents(pitch_hz(out), hz * 2 ** (semitones / 12)) < 15
+        assert cents(pitch_hz(out), hz * 2 ** (semitones / 12)) < 1
     sound = clicks(6)
     out = changed(sound, RATE_HZ, change)
     assert out.size == sound.size

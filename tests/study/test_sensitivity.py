@@ -306,6 +306,8 @@ def test_sounds_are_drawn_from_what_the_catalogue_and_the_manifest_share(tmp_pat
         assert ids[sound.row] == sound.id
         assert sound.path == str(tmp_path / f"{sound.id[1:]}.wav")
     assert len(draw_sounds(manifest, ids, 99, np.random.default_rng(1))) == 6
+    with pytest.raises(SpaceError, match=r"shares no id with manifest 'm' \(its first is 'other'\)"):
+        draw_sounds(manifest, ["other"], 4, np.random.default_rng(0))
 
 
 def test_what_cannot_be_asked_is_refused(sounds: list[Sound], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

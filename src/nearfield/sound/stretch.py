@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nearfield.errors import ManipulationError
+from nearfield.sound.audio import resample
 
 Samples = npt.NDArray[np.float32]
 
@@ -21,14 +22,18 @@ def stretched(samples: Samples, rate_hz: float, tempo_ratio: float = 1.0, semito
     The library makes up for its own latency: a click at second t comes at t / tempo_ratio within 2 ms. Within some
     100 ms of either end the sound is weaker by up to 1.6 dB; where noise prevails, all of it is (4 dB at the most).
     Raises ManipulationError where the library is not installed.
+
+    Higher is slower, then played back faster by resampling. The library's own transposition takes partials for less than
+    they are: at 110 Hz it missed by up to 21 cents, this way by 0.2 at the most.
     """
     if samples.size == 0:
         return samples.copy()
+    playback = 2 ** (semitones / 12)
     stretch = stretch_library().Signalsmith.Stretch(_SEED)
     stretch.preset(1, float(rate_hz))
-    stretch.timeFactor = tempo_ratio
-    stretch.setTransposeSemitones(semitones)
+    stretch.timeFactor = tempo_ratio / playback
     out = np.asarray(stretch.process(np.ascontiguousarray(samples[None]))[0], np.float32)
+    out = resample(out, rate_hz * playback, rate_hz)
     length = round(samples.size / tempo_ratio)
     return np.pad(out[:length], (0, max(0, length - out.size)))
 

@@ -91,9 +91,15 @@ class Sensitivity:
 
 
 def draw_sounds(manifest: Manifest, ids: Sequence[str], most: int, rng: np.random.Generator) -> tuple[Sound, ...]:
-    """Up to `most` tracks of the catalogue (its `ids` by row) whose files the manifest knows, drawn at random."""
+    """Up to `most` tracks of the catalogue (its track ids by row) whose files the manifest knows, drawn at random.
+
+    Raises SpaceError where they share no id.
+    """
     files = {track.id: str(manifest.locate(track)) for track in manifest}
     rows = [row for row, id in enumerate(ids) if id in files]
+    if not rows:
+        cause = f"shares no id with manifest {manifest.name!r}" + (f" (its first is {ids[0]!r})" if ids else "")
+        raise SpaceError("catalogue", cause, "give the manifest it was made from, and the ids of its tracks")
     drawn = rng.permutation(len(rows))[: max(0, most)]
     return tuple(Sound(rows[i], ids[rows[i]], files[ids[rows[i]]]) for i in sorted(drawn))
 
