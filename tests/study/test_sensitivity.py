@@ -203,6 +203,17 @@ def test_broken_files_and_one_channel_are_listed_and_left_out(sounds: list[Sound
     assert json.loads(text)["amounts"][1]["distance"]["n"] == 5
 
 
+def test_a_change_that_applies_to_no_track_has_no_figures(sounds: list[Sound], tmp_path: Path) -> None:
+    for sound in sounds:
+        soundfile.write(sound.path, piece(sound.row)[:, 0], 44_100, subtype="FLOAT")
+    result = measured(sounds, by_level, tmp_path / "cache", (Manipulation("side", 1), Manipulation("level", 6)))
+    side, louder = result.amounts
+    assert (side.distance.n, louder.distance.n, result.failures) == (0, 8, ())
+    assert math.isnan(side.kept.value)
+    assert side.as_dict()["kept"] == {"value": None, "low": None, "high": None, "n": 0}
+    json.dumps(result.as_dict(), allow_nan=False)
+
+
 def test_a_version_that_cannot_be_embedded_costs_only_itself(sounds: list[Sound], tmp_path: Path) -> None:
     calls = []
 

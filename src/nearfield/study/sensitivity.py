@@ -49,9 +49,10 @@ class AmountResult:
     kept: Estimate
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values for JSON; an amount that is infinite (no codec, no noise) is None."""
-        found = {k: v.as_dict() if isinstance(v, Estimate) else v for k, v in self.__dict__.items()}
-        return {**found, "amount": self.amount if np.isfinite(self.amount) else None}
+        """Plain values for JSON; None for an infinite amount (no codec, no noise), and for figures over no tracks."""
+        estimates = {k: v.as_dict() for k, v in self.__dict__.items() if isinstance(v, Estimate)}
+        found = {k: {n: _plain(x) for n, x in v.items()} for k, v in estimates.items()}
+        return {"kind": self.kind, "amount": _plain(self.amount), "unit": self.unit, **found}
 
 
 @dataclass(frozen=True)
@@ -174,7 +175,9 @@ class Comparison:
         results = []
         for m in manipulations:
             has = np.array([m in vectors.of[s.id] for s in asked])
-            changed = unit([vectors.of[s.id][m] for s in asked if m in vectors.of[s.id]]).reshape(has.sum(), -1)
+            changed = unit([vectors.of[s.id][m] for s in asked if m in vectors.of[s.id]]).reshape(
+                -1, self.catalogue.shape[1]
+            )
             results.append(self._result(m.kind, m.amount, m.unit, rows[has], unchanged[has], changed, nearest[has]))
         return baseline, tuple(results)
 
@@ -234,6 +237,10 @@ def bootstrap_median(values: npt.ArrayLike, rng: np.random.Generator, rounds: in
     medians = np.median(array[rng.integers(0, array.size, (rounds, array.size))], axis=1)
     low, high = np.quantile(medians, (0.025, 0.975))
     return Estimate(float(np.median(array)), float(low), float(high), int(array.size))
+
+
+def _plain(value: float) -> float | None:
+    return value if np.isfinite(value) else None
 
 
 def _distances(first: Vectors, second: Vectors) -> npt.NDArray[np.float64]:

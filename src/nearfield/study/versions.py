@@ -40,7 +40,7 @@ _SHORTEST_S = 1.0
 _ALIKE = 1e-3  # -60 dB: channels that differ by less are one
 _LIBRARIES = ("av", "python-stretch", "scipy", "soundfile", "soxr")
 _REMEDY = "convert the file again from its source, or remove it"
-_PATIENCE_S = 60.0  # a version, beside the reading: a hundred times what it takes
+_PATIENCE_S = 60.0  # a version, beside the reading: it takes about one second
 
 
 @dataclass(frozen=True)
