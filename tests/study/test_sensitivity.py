@@ -21,14 +21,8 @@ from nearfield.errors import ManipulationError, SpaceError
 from nearfield.sound import audio
 from nearfield.sound.manipulate import KINDS, Manipulation, level
 from nearfield.study.metrics import unit
-from nearfield.study.sensitivity import (
-    Comparison,
-    Sensitivity,
-    bootstrap_median,
-    draw_sounds,
-    mean_distance,
-    measure_sensitivity,
-)
+from nearfield.study.sensitivity import Sensitivity, draw_sounds, measure_sensitivity
+from nearfield.study.version_comparison import Comparison, bootstrap_median, mean_distance
 from nearfield.study.version_vectors import VersionVectors
 from nearfield.study.versions import RATE_HZ, Progress, Recipe, Sound, VersionStore, make_versions, middle, version_of
 

@@ -20,12 +20,11 @@ def stretched(samples: Samples, rate_hz: float, tempo_ratio: float = 1.0, semito
     """(n,) -> (round(n / tempo_ratio),): faster by `tempo_ratio`, or higher by `semitones`, or both.
 
     The library makes up for its own latency: a click at second t comes at t / tempo_ratio within 2 ms. Within some
-    100 ms of either end the sound is weaker by up to 1.6 dB; where noise prevails, all of it is
-    (white noise by 1.8 dB at double tempo).
-    Raises ManipulationError where the library is not installed.
+    100 ms of either end the sound is weaker by up to 1.6 dB; where noise prevails, all of it is (white noise by 1.8 dB
+    at double tempo). Raises ManipulationError where the library is not installed.
 
-    Higher is slower, then played back faster by resampling. The library's own transposition takes partials for less than
-    they are: at 110 Hz it missed by up to 21 cents, this way by 0.2 at the most.
+    To make sound higher it is slowed, then played back faster by resampling: tones are true to 0.2 cents. The library's
+    own transposition misses low ones, at 110 Hz by up to 21 cents.
     """
     if samples.size == 0:
         return samples.copy()
