@@ -26,6 +26,10 @@ class AudioError(NearfieldError):
     """A sound file that cannot be used."""
 
 
+class ManipulationError(NearfieldError):
+    """A change of sound that cannot be made."""
+
+
 class ManifestError(NearfieldError):
     """A manifest that cannot be read or breaks its rules."""
 

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from sound import Samples, band_pieces, biquad, file_pieces, filtered, response_db, stretched
+from sound import RATE_HZ, Samples, band_pieces, file_pieces
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "bench"))
 from common import LIBRARIES, REPO, Figure, Section
@@ -30,7 +30,9 @@ from nearfield.augment.gain import gain
 from nearfield.augment.linear import pitch_shift_power
 from nearfield.augment.pitch_shift import pitch_shift
 from nearfield.augment.time_stretch import time_stretch
+from nearfield.sound.filters import biquad
 from nearfield.sound.mel import DEFAULT, log_mel, mel_filters
+from nearfield.sound.stretch import stretched
 
 RESULTS = REPO / "results" / "augment.json"
 SEED, PER_STYLE, FILES, FRAMES = 0, 2, 40, 300
@@ -153,7 +155,13 @@ def own_curve(kind: str, hz: float, gain_db: float, octaves: float = 1.0) -> npt
 def routes() -> dict[str, list[Route]]:
     """Section -> what is compared in it."""
     tempo = [
-        Route(f"tempo_ratio {r}", partial(stretch_slice, tempo_ratio=r), partial(stretched, tempo_ratio=r), r, True)
+        Route(
+            f"tempo_ratio {r}",
+            partial(stretch_slice, tempo_ratio=r),
+            partial(stretched, rate_hz=RATE_HZ, tempo_ratio=r),
+            r,
+            True,
+        )
         for r in TEMPO_RATIOS
     ]
     pitch = []
@@ -164,16 +172,16 @@ def routes() -> dict[str, list[Route]]:
             "of the power spectrum, peaks kept": partial(shift_spectrum, semitones=s, keep_power=False),
         }
         pitch += [
-            Route(f"{s:+g} semitones {w}", f, partial(stretched, semitones=s), 1.0, True) for w, f in ways.items()
+            Route(f"{s:+g} semitones {w}", f, partial(stretched, rate_hz=RATE_HZ, semitones=s), 1.0, True)
+            for w, f in ways.items()
         ]
     filters = []
     for kind, hz in FILTERS_HZ.items():
         for g in GAINS_DB:
-            b, a = biquad(kind, hz, g)
-            real = partial(filtered, b=b, a=a)
+            real = biquad(kind, hz, g, RATE_HZ)
             name = f"{kind} at {hz:g} Hz, {g:+g} dB"
             filters.append(Route(name, partial(equalise_slice, curve_db=own_curve(kind, hz, g)), real))
-            same = partial(equalise_slice, curve_db=response_db(b, a, band_centres_hz()))
+            same = partial(equalise_slice, curve_db=real.response_db(band_centres_hz()))
             filters.append(Route(f"{name}, the filter's own curve", same, real))
     levels = [Route(f"{g:+g} dB", partial(level_slice, gain_db=g), partial(louder, gain_db=g)) for g in GAINS_DB]
     return {"time_stretch": tempo, "pitch_shift": pitch, "equalise": filters, "gain": levels}

@@ -1,15 +1,12 @@
-"""The same changes made to sound: python-stretch for tempo and pitch, biquads for equalisation; and the music to change."""
+"""The music to change: pieces of the band, and the middles of files."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import python_stretch
-import scipy.signal
 
 from nearfield.data.band import STYLES, draw_factors, render
 from nearfield.errors import AudioError
@@ -45,43 +42,3 @@ def file_pieces(folder: Path, most: int, seed: int) -> Iterator[Samples]:
         if len(sound) >= 0.9 * PIECE_S * RATE_HZ and np.abs(sound).max() > 0.01:
             found += 1
             yield sound
-
-
-def stretched(samples: Samples, tempo_ratio: float = 1.0, semitones: float = 0.0) -> Samples:
-    """Faster by `tempo_ratio` or higher by `semitones`; the stretcher makes up for its latency itself."""
-    stretch = python_stretch.Signalsmith.Stretch()
-    stretch.preset(1, float(RATE_HZ))
-    stretch.timeFactor = tempo_ratio
-    stretch.setTransposeSemitones(semitones)
-    return np.asarray(stretch.process(samples[None])[0], np.float32)
-
-
-def biquad(
-    kind: str, hz: float, gain_db: float, octaves: float = 1.0
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """(b, a) of a "low shelf", "peak" or "high shelf" by R. Bristow-Johnson's formulas; shelves of slope 1."""
-    A, w = 10 ** (gain_db / 40), 2 * math.pi * hz / RATE_HZ
-    cos = math.cos(w)
-    if kind == "peak":
-        alpha = math.sin(w) * math.sinh(math.log(2) / 2 * octaves * w / math.sin(w))
-        b, a = [1 + alpha * A, -2 * cos, 1 - alpha * A], [1 + alpha / A, -2 * cos, 1 - alpha / A]
-    else:
-        side = 1.0 if kind == "low shelf" else -1.0
-        root = 2 * math.sqrt(A) * math.sin(w) / math.sqrt(2)
-        up, down = A + 1, A - 1
-        b = [
-            A * (up - side * down * cos + root),
-            side * 2 * A * (down - side * up * cos),
-            A * (up - side * down * cos - root),
-        ]
-        a = [up + side * down * cos + root, -side * 2 * (down + side * up * cos), up + side * down * cos - root]
-    return np.array(b), np.array(a)
-
-
-def filtered(samples: Samples, b: npt.NDArray[np.float64], a: npt.NDArray[np.float64]) -> Samples:
-    return np.asarray(scipy.signal.lfilter(b, a, samples), np.float32)
-
-
-def response_db(b: npt.NDArray[np.float64], a: npt.NDArray[np.float64], hz: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    _, response = scipy.signal.freqz(b, a, np.asarray(hz), fs=RATE_HZ)
-    return np.asarray(20 * np.log10(np.abs(response)))

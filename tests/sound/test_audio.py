@@ -182,3 +182,12 @@ def test_an_excerpt_is_cut_to_the_sample_at_any_rate(tmp_path: Path, rate_hz: in
         begin = round(start_s * 16_000)
         excerpt = audio.load(tmp_path / "x.wav", start_s=start_s, duration_s=2.0)
         assert np.abs(excerpt - whole[begin : begin + 32_000]).max() < 1e-5
+
+
+def test_channels_kept_apart_are_those_that_are_averaged(tmp_path: Path) -> None:
+    both = np.stack([chirp(5, 44_100), 0.5 * chirp(5, 44_100)[::-1]], axis=1)
+    soundfile.write(tmp_path / "x.wav", both, 44_100, subtype="FLOAT")
+    apart = audio.load_channels(tmp_path / "x.wav", 16_000, 1.5, 2.0)
+    assert apart.shape == (32_000, 2)
+    assert np.abs(apart.mean(axis=1) - audio.load(tmp_path / "x.wav", 16_000, 1.5, 2.0)).max() < 1e-6
+    assert audio.load_channels(tmp_path / "x.wav", 16_000, 9.0, 1.0).shape == (0, 2)

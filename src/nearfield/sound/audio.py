@@ -86,6 +86,17 @@ def load_excerpts(
         source.close()
 
 
+def load_channels(
+    path: str | Path, rate_hz: int = RATE_HZ, start_s: float = 0.0, duration_s: float | None = None
+) -> Samples:
+    """(n, channels) samples at `rate_hz`, the channels kept apart; else as `load_excerpts`."""
+    source = _open(path)
+    try:
+        return _excerpt(path, source, rate_hz, start_s, duration_s, _sound)
+    finally:
+        source.close()
+
+
 def stream(path: str | Path, rate_hz: int = RATE_HZ) -> Iterator[Samples]:
     """The whole file as consecutive mono blocks at `rate_hz`; memory stays bounded however long the file is."""
     source = _open(path)
@@ -123,7 +134,16 @@ def count_unsound(samples: Samples) -> int:
     return int((~(np.abs(samples) <= LOUDEST)).sum())
 
 
-def _excerpt(path: str | Path, source: _Source, rate_hz: int, start_s: float, duration_s: float | None) -> Samples:
+def _excerpt(
+    path: str | Path,
+    source: _Source,
+    rate_hz: int,
+    start_s: float,
+    duration_s: float | None,
+    mix: Callable[[str | Path, Samples], Samples] | None = None,
+) -> Samples:
+    """`mix`: what becomes of a block's channels; their mean where it is None."""
+    mix = _mono if mix is None else mix
     native = source.info.rate_hz
     # reading begins where a sample of the file and one of the output coincide: no part of a sample is lost to rounding
     grid_out = rate_hz // math.gcd(native, rate_hz)
@@ -131,16 +151,22 @@ def _excerpt(path: str | Path, source: _Source, rate_hz: int, start_s: float, du
     begin = max(0, wanted - math.ceil(_MARGIN_S * rate_hz)) // grid_out * grid_out
     lead = wanted - begin
     length_s = None if duration_s is None else duration_s + lead / rate_hz + _MARGIN_S
-    parts = [_mono(path, b) for b in source.blocks(begin / rate_hz, length_s)]
-    raw = np.concatenate(parts) if parts else np.zeros(0, np.float32)
-    out = resample(raw, native, rate_hz)
+    parts = [mix(path, b) for b in source.blocks(begin / rate_hz, length_s)]
+    raw = np.concatenate(parts) if parts else mix(path, np.zeros((0, source.info.channels), np.float32))
+    out = raw if native == rate_hz else cast(Samples, soxr.resample(raw, native, rate_hz, quality="HQ"))
     return out[lead:] if duration_s is None else out[lead : lead + round(duration_s * rate_hz)]
 
 
-def _mono(path: str | Path, block: Samples) -> Samples:
+def _sound(path: str | Path, block: Samples) -> Samples:
+    """The block as it is, when its samples are sound."""
     if bad := count_unsound(block):
         cause = f"{bad} samples are NaN or infinite, or above {LOUDEST:g} times full scale"
         raise AudioError(readable(path), cause, _REMEDY)
+    return block
+
+
+def _mono(path: str | Path, block: Samples) -> Samples:
+    block = _sound(path, block)
     mono = block[:, 0] if block.shape[1] == 1 else block @ np.full(block.shape[1], 1 / block.shape[1], np.float32)
     return np.ascontiguousarray(mono)
 
