@@ -1,4 +1,4 @@
-"""Calibration of study/organise.py on simulated spaces: the table of docs/decisions/0011.
+"""Calibration of study/organise/ranking.py on simulated spaces: the table of docs/decisions/0011.
 
     python studies/organise/calibrate.py drives|nothing [--runs 30] [--tracks 150] [--k 6] [--rounds 19]
 
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nearfield.study.organise import Organisation, Settings, organise
+from nearfield.study.organise.ranking import Organisation, Settings, organise
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nearfield.study import choice
-from nearfield.study.bends import bends_of
-from nearfield.study.choice import Candidates, sample_candidates
-from nearfield.study.dyads import mean_covariance
-from nearfield.study.score import Score
+from nearfield.study.organise import choice
+from nearfield.study.organise.bends import bends_of
+from nearfield.study.organise.choice import Candidates, sample_candidates
+from nearfield.study.organise.dyads import mean_covariance
+from nearfield.study.organise.score import Score
 from oracles.choice import slow_loss, slow_variance
 
 NONE = np.empty((0, 40), np.int64)

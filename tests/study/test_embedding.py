@@ -21,9 +21,9 @@ from nearfield.catalogue.space import open_space
 from nearfield.data.manifest import Manifest
 from nearfield.data.track import Track
 from nearfield.errors import AuditError, ModelError, NearfieldError
-from nearfield.study import hear, heard
-from nearfield.study.embedding import Embedding, Reading, open_embedding
-from nearfield.study.rows import LeftOut
+from nearfield.study.embedding import hear, heard
+from nearfield.study.embedding.opening import Embedding, Reading, open_embedding
+from nearfield.study.embedding.rows import LeftOut
 
 NAMES = ("a.wav", "b.flac", "c.ogg", "d.wav", "e.flac", "more/f.ogg")
 IN_PROCESS = Reading(workers=0)

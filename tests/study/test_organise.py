@@ -11,7 +11,7 @@ import pytest
 
 from nearfield.errors import SpaceError
 from nearfield.study.metrics import unit
-from nearfield.study.organise import Organisation, Organiser, Settings, organise, organise_vectors
+from nearfield.study.organise.ranking import Organisation, Organiser, Settings, organise, organise_vectors
 
 N, K = 150, 6
 QUICK = Settings(controls=60, rounds=19, draws=300)

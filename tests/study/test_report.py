@@ -20,11 +20,11 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from nearfield.errors import AuditError, readable
-from nearfield.study.report import checked, read_audit, write_audit, write_report
-from nearfield.study.report_draw import COLOURS
-from nearfield.study.report_page import page as page_of
-from nearfield.study.report_table import print_report
-from nearfield.study.report_words import PLAIN, headline, neighbours_sentence
+from nearfield.study.report.draw import COLOURS
+from nearfield.study.report.files import checked, read_audit, write_audit, write_report
+from nearfield.study.report.page import page as page_of
+from nearfield.study.report.table import print_report
+from nearfield.study.report.words import PLAIN, headline, neighbours_sentence
 
 NASTY = 'Fish & <script>alert("1")</script> \'$x_1$'
 RAW = "r\udcffsum\u00e9"  # a file name that is not UTF-8, as Python holds it

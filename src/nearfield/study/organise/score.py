@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.linalg
 
-from nearfield.study.choice import Candidates, centred, expected_cases
+from nearfield.study.organise.choice import Candidates, centred, expected_cases
 
 Floats = npt.NDArray[np.float64]
 

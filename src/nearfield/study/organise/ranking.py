@@ -21,11 +21,11 @@ import numpy.typing as npt
 
 from nearfield.errors import SpaceError
 from nearfield.search.exact import top_k
-from nearfield.study import choice
-from nearfield.study.choice import Candidates, Floats, Indices, sample_candidates
-from nearfield.study.dyads import mean_covariance
-from nearfield.study.gains import Part, PropertyLike, Settings, cross_fitted, p_of, parts_of
 from nearfield.study.metrics import Estimate, Vectors
+from nearfield.study.organise import choice
+from nearfield.study.organise.choice import Candidates, Floats, Indices, sample_candidates
+from nearfield.study.organise.dyads import mean_covariance
+from nearfield.study.organise.gains import Part, PropertyLike, Settings, cross_fitted, p_of, parts_of
 
 NEIGHBOURS = 10
 DEFAULT = Settings()

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from nearfield.errors import AuditError, readable
 from nearfield.parquet import read_table
-from nearfield.study.rows import Rows
+from nearfield.study.embedding.rows import Rows
 
 _SEE = "docs/formats.md says what it must hold"
 

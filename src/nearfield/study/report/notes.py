@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from nearfield.study.report_data import Audit
-from nearfield.study.report_html import HTML, folded, listing, optional, paragraph, section, table, text
-from nearfield.study.report_words import TERMS
+from nearfield.study.report.data import Audit
+from nearfield.study.report.html import HTML, folded, listing, optional, paragraph, section, table, text
+from nearfield.study.report.words import TERMS
 
 _MOST_LEFT_OUT = 200
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from nearfield.errors import readable
-from nearfield.study.report_data import Audit, Figure, Sensitivity
-from nearfield.study.report_draw import (
+from nearfield.study.report.data import Audit, Figure, Sensitivity
+from nearfield.study.report.draw import (
     DPI,
     Drawn,
     band,
@@ -21,7 +21,7 @@ from nearfield.study.report_draw import (
     name_rows,
     style_of,
 )
-from nearfield.study.report_words import PLAIN, at_main_k, change_of, in_order, main_k, spoken
+from nearfield.study.report.words import PLAIN, at_main_k, change_of, in_order, main_k, spoken
 
 _RATIOS = ("ratio", "times")  # amounts of such units are drawn by octaves
 

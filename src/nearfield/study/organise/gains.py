@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from nearfield.errors import SpaceError
-from nearfield.study import choice
-from nearfield.study.bends import Bends, bends_of
-from nearfield.study.choice import Candidates, Floats, Indices
-from nearfield.study.score import Score, permutation_p
+from nearfield.study.organise import choice
+from nearfield.study.organise.bends import Bends, bends_of
+from nearfield.study.organise.choice import Candidates, Floats, Indices
+from nearfield.study.organise.score import Score, permutation_p
 
 
 class PropertyLike(Protocol):

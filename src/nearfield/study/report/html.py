@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from html import escape
 
 from nearfield.errors import readable
-from nearfield.study.report_draw import Drawn
-from nearfield.study.report_words import Voice, rounded
+from nearfield.study.report.draw import Drawn
+from nearfield.study.report.words import Voice, rounded
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1c1c1c; --paper: #fdfdfb; --faint: #5c5c5c; --line: #d5d5d0; --answer: #eef3f8; }

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nearfield.study.report_data import Audit, Hubness
-from nearfield.study.report_draw import Drawn
-from nearfield.study.report_html import (
+from nearfield.study.report.data import Audit, Hubness
+from nearfield.study.report.draw import Drawn
+from nearfield.study.report.html import (
     HTML,
     document,
     folded,
@@ -19,8 +19,8 @@ from nearfield.study.report_html import (
     table,
     text,
 )
-from nearfield.study.report_notes import each_space, left_out, more, provenance, sources, terms
-from nearfield.study.report_words import (
+from nearfield.study.report.notes import each_space, left_out, more, provenance, sources, terms
+from nearfield.study.report.words import (
     at_main_k,
     change_of,
     comparison_sentence,

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from nearfield.study.rows import LeftOut
+from nearfield.study.embedding.rows import LeftOut
 
 FORMAT = 1
 SECTIONS = ("neighbours", "organises", "shape", "sensitivity", "comparisons")

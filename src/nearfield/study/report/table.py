@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from nearfield.errors import readable
-from nearfield.study.report import checked_all
-from nearfield.study.report_data import SECTIONS, Audit
-from nearfield.study.report_words import (
+from nearfield.study.report.data import SECTIONS, Audit
+from nearfield.study.report.files import checked_all
+from nearfield.study.report.words import (
     PLAIN,
     at_main_k,
     change_of,

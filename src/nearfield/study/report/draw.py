@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from nearfield.errors import AuditError, readable
-from nearfield.study.report_data import Audit, Figure
-from nearfield.study.report_words import spoken
+from nearfield.study.report.data import Audit, Figure
+from nearfield.study.report.words import spoken
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#555555")
 _MARKERS = "osD^vPX"

@@ -25,7 +25,7 @@ import numpy.typing as npt
 from nearfield.catalogue.slices import DEFAULT_SLICES, Cutter, Excerpt, pooled
 from nearfield.errors import AudioError, ModelError, readable
 from nearfield.sound.mel import MelConfig
-from nearfield.study.heard import Vector, excerpts_of_file, excerpts_of_samples
+from nearfield.study.embedding.heard import Vector, excerpts_of_file, excerpts_of_samples
 
 _FUNCTIONS = ("load_model", "get_scene_embeddings")
 _FRAMES_PER_S = 100

@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from nearfield.catalogue.slices import Cutter, Excerpt
 from nearfield.sound.mel import DEFAULT
+from nearfield.study.embedding.heard import Vector, excerpts_of_file, excerpts_of_samples
 from nearfield.study.handmade import mean_log_mel, mfcc_statistics, standardised
-from nearfield.study.heard import Vector, excerpts_of_file, excerpts_of_samples
 from nearfield.study.metrics import Vectors
 
 _Features = Callable[[npt.NDArray[np.float32]], Vectors]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from nearfield.errors import readable
-from nearfield.study.report_data import Audit, Comparison, Figure, Neighbours, Part, Sensitivity
+from nearfield.study.report.data import Audit, Comparison, Figure, Neighbours, Part, Sensitivity
 
 MAIN_K = 10
 NO_MORE = "no more than chance"

@@ -21,12 +21,12 @@ from nearfield.catalogue.slices import DEFAULT_SLICES, Slices
 from nearfield.catalogue.space import Space, open_space
 from nearfield.data.manifest import Manifest
 from nearfield.errors import AuditError, Failure, ModelError, readable
-from nearfield.study.baselines import BASELINES, Baseline, Raw
-from nearfield.study.hear import load_hear
-from nearfield.study.heard import Heard, Tell, hear_all
+from nearfield.study.embedding.baselines import BASELINES, Baseline, Raw
+from nearfield.study.embedding.hear import load_hear
+from nearfield.study.embedding.heard import Heard, Tell, hear_all
+from nearfield.study.embedding.rows import LeftOut, Matched, Rows, matched
+from nearfield.study.embedding.vector_files import read_npz, read_parquet
 from nearfield.study.metrics import Vectors
-from nearfield.study.rows import LeftOut, Matched, Rows, matched
-from nearfield.study.vector_files import read_npz, read_parquet
 
 Embed = Callable[[npt.ArrayLike, float], Vectors]
 

@@ -21,9 +21,9 @@ import numpy as np
 
 from nearfield.errors import AuditError, ConfigError, readable
 from nearfield.records import build
-from nearfield.study.report_data import FORMAT, SECTIONS, Audit
-from nearfield.study.report_figures import figures
-from nearfield.study.report_page import page
+from nearfield.study.report.data import FORMAT, SECTIONS, Audit
+from nearfield.study.report.figures import figures
+from nearfield.study.report.page import page
 
 _SEE = "docs/formats.md, Audit report, says what it must hold"
 PAGE = "report.html"
