@@ -21,10 +21,19 @@ from nearfield.errors import ManipulationError, SpaceError
 from nearfield.sound import audio
 from nearfield.sound.manipulate import KINDS, Manipulation, level
 from nearfield.study.metrics import unit
-from nearfield.study.sensitivity import Sensitivity, draw_sounds, measure_sensitivity
-from nearfield.study.version_comparison import Comparison, bootstrap_median, mean_distance
-from nearfield.study.version_vectors import VersionVectors
-from nearfield.study.versions import RATE_HZ, Progress, Recipe, Sound, VersionStore, make_versions, middle, version_of
+from nearfield.study.sensitivity.comparison import Comparison, bootstrap_median, mean_distance
+from nearfield.study.sensitivity.measure import Sensitivity, draw_sounds, measure_sensitivity
+from nearfield.study.sensitivity.vectors import VersionVectors
+from nearfield.study.sensitivity.versions import (
+    RATE_HZ,
+    Progress,
+    Recipe,
+    Sound,
+    VersionStore,
+    make_versions,
+    middle,
+    version_of,
+)
 
 Samples = npt.NDArray[np.float32]
 Vector = npt.NDArray[np.float32]

@@ -19,9 +19,9 @@ from nearfield.data.manifest import Manifest
 from nearfield.errors import Failure, SpaceError
 from nearfield.sound.manipulate import KINDS, Manipulation, standard
 from nearfield.study.metrics import Vectors, unit
-from nearfield.study.version_comparison import AmountResult, Comparison, mean_distance
-from nearfield.study.version_vectors import Embed, VersionEmbedder
-from nearfield.study.versions import Progress, Recipe, Sound, VersionStore, make_versions
+from nearfield.study.sensitivity.comparison import AmountResult, Comparison, mean_distance
+from nearfield.study.sensitivity.vectors import Embed, VersionEmbedder
+from nearfield.study.sensitivity.versions import Progress, Recipe, Sound, VersionStore, make_versions
 
 
 @dataclass(frozen=True)

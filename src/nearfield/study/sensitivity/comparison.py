@@ -12,8 +12,8 @@ import numpy.typing as npt
 from nearfield.search.exact import top_k
 from nearfield.sound.manipulate import Manipulation
 from nearfield.study.metrics import Estimate, Vectors, bootstrap_mean, unit
-from nearfield.study.version_vectors import VersionVectors
-from nearfield.study.versions import Sound
+from nearfield.study.sensitivity.vectors import VersionVectors
+from nearfield.study.sensitivity.versions import Sound
 
 UNCHANGED = "unchanged"
 _EQUAL = np.float32(1e-6)  # cosines this near are equal up to rounding

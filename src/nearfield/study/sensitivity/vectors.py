@@ -12,7 +12,7 @@ import numpy.typing as npt
 from nearfield.catalogue.journal import Journal, records
 from nearfield.errors import AudioError, Failure, NearfieldError, SpaceError, readable
 from nearfield.sound.manipulate import Manipulation
-from nearfield.study.versions import RATE_HZ, Progress, Sound, VersionStore
+from nearfield.study.sensitivity.versions import RATE_HZ, Progress, Sound, VersionStore
 
 Vector = npt.NDArray[np.float32]
 # mono samples and their rate in Hz -> (D,) vector
