@@ -3,6 +3,9 @@
     python studies/augment/agreement.py             pieces of the band -> results/augment.json
     python studies/augment/agreement.py FOLDER      the middles of files in a folder, in sections of their own
 
+Words after FOLDER (`-` for the band) name the sections to measure: time_stretch, pitch_shift, equalise, gain.
+Files are drawn by the seed, one of each package (a subfolder of FOLDER) in turn; the results name them.
+
 Compared are slices of 300 frames from the middles of pieces: the mean absolute error of the log-mel, the correlation over
 all its values, and the error of changing nothing. Tempo and pitch are changed by python-stretch, which is an
 estimate too. At a ratio of 1 and at 0 semitones it returns the sound as it is, so those rows check the study, not it.
@@ -194,13 +197,13 @@ def spread(name: str, unit: str, values: Sequence[float]) -> Figure:
 
 
 def main() -> int:
-    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else None
-    pieces = list(band_pieces(PER_STYLE, SEED) if folder is None else file_pieces(folder, FILES, SEED))
-    music = "pieces of the band, every style" if folder is None else "middles of files"
+    word, *chosen = sys.argv[1:] or ["-"]
+    title, settings, pieces, sources = music(None if word == "-" else Path(word))
     for name, compared in routes().items():
-        title = f"Augmentation: {name}" + ("" if folder is None else ", files")
-        settings: dict[str, str | float] = {"music": music, "slices": len(pieces), "frames": FRAMES}
-        section = Section(title, SEED, settings, (*LIBRARIES, "python-stretch", "torch"))
+        if chosen and name not in chosen:
+            continue
+        section = Section(f"Augmentation: {name}{title}", SEED, settings, (*LIBRARIES, "python-stretch", "torch"))
+        section.sources = sources
         lags = set()
         for route in compared:
             found, lag = compare(route, pieces)
@@ -218,6 +221,19 @@ def main() -> int:
             )
         section.write(RESULTS)
     return 0
+
+
+def music(folder: Path | None) -> tuple[str, dict[str, str | float], list[Samples], list[str]]:
+    """What the title says of it, the settings, the pieces, and the files they are of."""
+    settings: dict[str, str | float] = {"music": "pieces of the band, every style", "slices": 0, "frames": FRAMES}
+    if folder is None:
+        pieces = list(band_pieces(PER_STYLE, SEED))
+        return "", {**settings, "slices": len(pieces)}, pieces, []
+    picked = file_pieces(folder, FILES, SEED)
+    sources = [p.path for p in picked]
+    packages = len({path.split("/")[0] for path in sources})
+    settings |= {"music": f"middles of files of {packages} packages", "slices": len(picked)}
+    return f", {folder.name}", settings, [p.sound for p in picked], sources
 
 
 if __name__ == "__main__":
