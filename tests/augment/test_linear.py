@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from nearfield.augment.linear import pitch_shift_power
+from nearfield.augment.linear import shifted_log_mel
 
 
 def test_zero_semitones_change_nothing() -> None:

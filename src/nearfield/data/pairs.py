@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nearfield.data.melstore import Frames, MelStore
+from nearfield.data.shards import Rows
 from nearfield.errors import StoreError, readable
 
 
@@ -28,6 +29,8 @@ class PairConfig:
 
     `same_package_share` of each batch (as far as there are tracks) comes from one package, drawn anew for every batch by
     its number of tracks: hard negatives.
+
+    `spectra` cuts from the stores' spectra instead of their log-mels.
     """
 
     batch_pairs: int = 256
@@ -35,6 +38,7 @@ class PairConfig:
     min_apart_frames: int = 300
     max_apart_frames: int = 800
     same_package_share: float = 0.0
+    spectra: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.same_package_share <= 1:
@@ -43,7 +47,9 @@ class PairConfig:
 
 @dataclass(frozen=True)
 class PairBatch:
-    """`frames` (2, B, T, M) float16: anchors, then positives; `tracks` (B,) are entry numbers of the store."""
+    """`frames` (2, B, T, M) float16 (K bins in place of M where spectra are cut): anchors, then positives; `tracks` (B,)
+    are entry numbers of the store.
+    """
 
     frames: Frames
     tracks: npt.NDArray[np.int64]
@@ -88,11 +94,12 @@ class PairStream:
         passes_per_group: int = 8,
     ) -> None:
         self._store, self._config, self._seed = store, config, seed
+        self._rows = _rows(store, config)
         usable = [n for n in numbers if store.entries[n].frames >= config.source_frames]
         if not usable:
             raise StoreError(readable(store.path), "no track is left to train on", "prepare more, or longer, tracks")
         # by id inside a group: the order in which tracks were prepared must not decide what a seed means
-        groups = [sorted(g, key=lambda n: store.entries[n].id) for g in store.groups(usable, budget_bytes)]
+        groups = [sorted(g, key=lambda n: store.entries[n].id) for g in self._rows.groups(usable, budget_bytes)]
         if len(groups) > 1 and len(groups[-1]) < config.batch_pairs:
             groups[-2] += groups.pop()
         smallest = min(len(g) for g in groups)
@@ -121,7 +128,7 @@ class PairStream:
         group = self._groups[number]
         if number != self._resident:
             self._frames, self._resident = [], number  # let the old group go before the new one is read
-            self._frames = self._store.read(group)
+            self._frames = self._rows.read(group)
         order = np.random.default_rng([self._seed, 1, cycle, number, turn]).permutation(len(group))
         chosen = order[b * self._config.batch_pairs : (b + 1) * self._config.batch_pairs]
         if self._config.same_package_share:
@@ -129,7 +136,7 @@ class PairStream:
         lengths = np.array([len(self._frames[i]) for i in chosen])
         starts = draw_starts(lengths, self._config, np.random.default_rng([self._seed, 2, step]))
         size = self._config.source_frames
-        cut = np.empty((2, len(chosen), size, self._store.config.n_mels), np.float16)
+        cut = np.empty((2, len(chosen), size, self._rows.width), np.float16)
         for v, view in enumerate(starts):
             for i, (track, start) in enumerate(zip(chosen, view, strict=True)):
                 cut[v, i] = self._frames[track][start : start + size]
@@ -186,6 +193,11 @@ class MixedPairs:
             np.concatenate([part.frames for part, _ in parts], axis=1),
             np.concatenate([part.tracks + offset for part, offset in parts]),
         )
+
+
+def _rows(store: MelStore, config: PairConfig) -> Rows:
+    """What is cut from; raises StoreError where there are no spectra that were asked for."""
+    return store.spectra() if config.spectra else store.log_mels
 
 
 def shares(pairs: int, names: Sequence[str], weights: Mapping[str, float]) -> list[int]:

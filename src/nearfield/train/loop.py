@@ -193,6 +193,7 @@ def _stream(config: TrainConfig, corpora: Corpora) -> MixedPairs:
         round(config.min_apart_s * per_second),
         round(config.max_apart_s * per_second),
         config.same_package_share,
+        spectra=config.augment.from_spectra,
     )
     return MixedPairs(corpora.train, pairs, config.seed, round(config.ram_budget_gb * 1e9), config.weights)
 
