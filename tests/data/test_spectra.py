@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from data.test_melstore import corpus, frames, small_store
+from nearfield.cli import main
 from nearfield.data.manifest import Manifest, write_manifest
 from nearfield.data.melstore import MelStore, StoreWriter
 from nearfield.data.pairs import MixedPairs, PairConfig, PairStream
@@ -72,6 +73,15 @@ def test_prepared_spectra_are_those_of_the_sound(tmp_path: Path) -> None:
         kept = store.spectra().read([n])[0]
         assert np.abs(kept[:190].astype(float) - heard.amplitude[:190]).max() <= 0.001 * float(kept.max())
         assert kept.shape == (201, BINS)
+
+
+def test_the_command_keeps_spectra_when_asked(tmp_path: Path) -> None:
+    write_manifest(corpus(tmp_path / "music", 1, seconds=2.0), tmp_path / "m.parquet")
+    words = ["prepare", str(tmp_path / "m.parquet"), str(tmp_path / "store"), "--workers", "0"]
+    assert main(words) == 0
+    assert not MelStore(tmp_path / "store").has_spectra
+    assert main([*words, "--spectra"]) == 0
+    assert len(MelStore(tmp_path / "store").spectra().entries) == 1
 
 
 def test_a_store_gets_spectra_later_and_keeps_its_log_mels(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from nearfield.data.manifest import Manifest, write_manifest
 from nearfield.data.melstore import MelStore, StoreWriter
 from nearfield.data.track import Track
 from nearfield.errors import StoreError
+from nearfield.records import build
 from nearfield.sound.mel import DEFAULT
 from nearfield.sound.spectrum import Heard, stream_heard
 from nearfield.train.feed import Augment, views
@@ -83,6 +84,12 @@ def test_the_same_seed_gives_the_same_views_whoever_makes_them(heard: list[Heard
     assert not torch.equal(whole, views(spectra, augment, 300, DEFAULT, 4, 5))
     own = torch.tensor([6, 1])
     assert (views(spectra, augment, 300, DEFAULT, 3, 5, own) - whole[own]).abs().max() < 1e-4
+
+
+def test_a_run_asks_for_it_by_one_setting() -> None:
+    assert build(TrainConfig, {"augment": {"pitch_shift": {"from_spectra": True}}}, "x").augment.from_spectra
+    assert not build(TrainConfig, {"augment": {"pitch_shift": {}}}, "x").augment.from_spectra
+    assert not Augment().from_spectra
 
 
 CONFIG = TrainConfig(

@@ -171,6 +171,7 @@ class MixedPairs:
         budget_bytes: int = 8 << 30,
         weights: Mapping[str, float] | None = None,
     ) -> None:
+        self.spectra = config.spectra
         names = [store.manifest.name for store, _ in sources]
         counts = shares(config.batch_pairs, names, weights or {})
         total = sum(store.nbytes for store, _ in sources)

@@ -47,7 +47,7 @@ class Augment:
 
 
 def batches(stream: MixedPairs, first_step: int, steps: int) -> Iterator[Tensor]:
-    """(2B, S, M) float32 sources (or K bins of spectra) for each step from `first_step` on: anchors, then positives."""
+    """Sources for each step from `first_step` on, anchors before positives: (2B, S, M) float32 or (2B, S, K) float16."""
     if first_step >= steps:
         return
     with ThreadPoolExecutor(1) as ahead:
@@ -62,7 +62,8 @@ def batches(stream: MixedPairs, first_step: int, steps: int) -> Iterator[Tensor]
 def _source(stream: MixedPairs, step: int) -> Tensor:
     frames = stream.batch(step).frames
     # converted by numpy: a torch operation in this thread would start a second crew of workers, to fight for the cores
-    return torch.from_numpy(frames.reshape(-1, *frames.shape[2:]).astype(np.float32))
+    kept = np.float16 if stream.spectra else np.float32  # spectra are large, and become float32 block by block
+    return torch.from_numpy(frames.reshape(-1, *frames.shape[2:]).astype(kept, copy=False))
 
 
 def views(
