@@ -67,7 +67,10 @@ def figure(
 
 @dataclass
 class Section:
-    """One benchmark's part of the results file; the date and the commit are those of its beginning."""
+    """One benchmark's part of the results file; the date and the commit are those of its beginning.
+
+    `sources`: the files it was measured on, where a few were picked.
+    """
 
     name: str
     seed: int | None
@@ -75,6 +78,7 @@ class Section:
     libraries: Sequence[str] = LIBRARIES
     figures: list[Figure] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    sources: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         self.command = command_line()
@@ -101,6 +105,7 @@ class Section:
             "settings": dict(self.settings),
             "figures": [asdict(f) for f in self.figures],
             "notes": self.notes,
+            **({"sources": list(self.sources)} if self.sources else {}),
         }
         write_section(self.name, content, path)
         print(f"{len(self.figures)} figures: section {self.name!r} of results/{path.name}", flush=True)

@@ -3,6 +3,9 @@
     python studies/augment/agreement.py             pieces of the band -> results/augment.json
     python studies/augment/agreement.py FOLDER      the middles of files in a folder, in sections of their own
 
+Words after FOLDER (`-` for the band) name the sections to measure: time_stretch, pitch_shift, equalise, gain.
+Files are drawn by the seed, one of each package (a subfolder of FOLDER) in turn; the results name them.
+
 Compared are slices of 300 frames from the middles of pieces: the mean absolute error of the log-mel, the correlation over
 all its values, and the error of changing nothing. Tempo and pitch are changed by python-stretch, which is an
 estimate too. At a ratio of 1 and at 0 semitones it returns the sound as it is, so those rows check the study, not it.
@@ -10,6 +13,7 @@ estimate too. At a ratio of 1 and at 0 semitones it returns the sound as it is, 
 
 from __future__ import annotations
 
+import itertools
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -27,11 +31,12 @@ from common import LIBRARIES, REPO, Figure, Section
 
 from nearfield.augment.equalise import band_centres_hz, equalise, shelf
 from nearfield.augment.gain import gain
-from nearfield.augment.linear import pitch_shift_power
+from nearfield.augment.linear import shifted_log_mel
 from nearfield.augment.pitch_shift import pitch_shift
 from nearfield.augment.time_stretch import time_stretch
 from nearfield.sound.filters import biquad
-from nearfield.sound.mel import DEFAULT, log_mel, mel_filters
+from nearfield.sound.mel import DEFAULT, log_mel
+from nearfield.sound.spectra import spectrum_bins
 from nearfield.sound.stretch import stretched
 
 RESULTS = REPO / "results" / "augment.json"
@@ -104,9 +109,10 @@ def correlation(a: LogMel, b: LogMel) -> float:
     return float(np.corrcoef(a.ravel(), b.ravel())[0, 1])
 
 
-def compare(route: Route, pieces: Sequence[Samples]) -> tuple[list[Agreement], float]:
-    """One agreement a piece; and the lag in frames, one for all: the median of those found a piece."""
-    changed = [phases(route.real(p)) for p in pieces]
+def compare(route: Route, pieces: Sequence[Samples], changed: Sequence[list[LogMel]]) -> tuple[list[Agreement], float]:
+    """One agreement a piece, with the `phases` of its real change; and the lag in frames, one for all: the median of those
+    found a piece.
+    """
     lag = 0
     if route.align:
         lag = round(float(np.median([lag_of(route, p, c) for p, c in zip(pieces, changed, strict=True)])))
@@ -129,15 +135,15 @@ def shift_slice(samples: Samples, semitones: float) -> LogMel:
     return pitch_shift(source_slice(samples), torch.tensor([semitones]))[0].numpy()
 
 
-def shift_spectrum(samples: Samples, semitones: float, keep_power: bool) -> LogMel:
-    """The front end with its power spectrum shifted on the way."""
+def shift_spectrum(samples: Samples, semitones: float, n_fft: int, keep_power: bool = True) -> LogMel:
+    """The front end with its power spectrum, of a transform of `n_fft`, shifted on the way."""
     padded = np.pad(samples, DEFAULT.window // 2, mode="reflect")
     frames = np.lib.stride_tricks.sliding_window_view(padded, DEFAULT.window)[:: DEFAULT.hop]
     first = round(centre_frame(samples) - (FRAMES - 1) / 2)
     window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(DEFAULT.window) / DEFAULT.window)
-    power = np.abs(np.fft.rfft(frames[first : first + FRAMES] * window, DEFAULT.n_fft)).T ** 2
-    moved = pitch_shift_power(torch.from_numpy(power.astype(np.float32)), semitones, keep_power).numpy()
-    return np.asarray(np.log10(1 + DEFAULT.scale * mel_filters() @ moved), np.float32)
+    amplitude = np.abs(np.fft.rfft(frames[first : first + FRAMES] * window, n_fft)).astype(np.float16)
+    by = torch.tensor([semitones])
+    return shifted_log_mel(torch.from_numpy(amplitude[None]), by, keep_power=keep_power)[0].numpy()
 
 
 def equalise_slice(samples: Samples, curve_db: npt.NDArray[np.float64]) -> LogMel:
@@ -166,15 +172,15 @@ def routes() -> dict[str, list[Route]]:
     ]
     pitch = []
     for s in SEMITONES:
+        whole, stored = DEFAULT.n_fft, 2 * (spectrum_bins() - 1)
         ways = {
             "on the mel axis": partial(shift_slice, semitones=s),
-            "of the power spectrum": partial(shift_spectrum, semitones=s, keep_power=True),
-            "of the power spectrum, peaks kept": partial(shift_spectrum, semitones=s, keep_power=False),
+            "of the power spectrum": partial(shift_spectrum, semitones=s, n_fft=whole),
+            "of the power spectrum, peaks kept": partial(shift_spectrum, semitones=s, n_fft=whole, keep_power=False),
+            "of stored spectra": partial(shift_spectrum, semitones=s, n_fft=stored),
         }
-        pitch += [
-            Route(f"{s:+g} semitones {w}", f, partial(stretched, rate_hz=RATE_HZ, semitones=s), 1.0, True)
-            for w, f in ways.items()
-        ]
+        real = partial(stretched, rate_hz=RATE_HZ, semitones=s)
+        pitch += [Route(f"{s:+g} semitones {w}", f, real, 1.0, True) for w, f in ways.items()]
     filters = []
     for kind, hz in FILTERS_HZ.items():
         for g in GAINS_DB:
@@ -202,22 +208,24 @@ def spread(name: str, unit: str, values: Sequence[float]) -> Figure:
 
 
 def main() -> int:
-    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else None
-    pieces = list(band_pieces(PER_STYLE, SEED) if folder is None else file_pieces(folder, FILES, SEED))
-    music = "pieces of the band, every style" if folder is None else "middles of files"
+    word, *chosen = sys.argv[1:] or ["-"]
+    title, settings, pieces, sources = music(None if word == "-" else Path(word))
     for name, compared in routes().items():
-        title = f"Augmentation: {name}" + ("" if folder is None else ", files")
-        settings: dict[str, str | float] = {"music": music, "slices": len(pieces), "frames": FRAMES}
-        section = Section(title, SEED, settings, (*LIBRARIES, "python-stretch", "torch"))
+        if chosen and name not in chosen:
+            continue
+        section = Section(f"Augmentation: {name}{title}", SEED, settings, (*LIBRARIES, "python-stretch", "torch"))
+        section.sources = sources
         lags = set()
-        for route in compared:
-            found, lag = compare(route, pieces)
-            lags.add(lag)
-            section.add(
-                spread(f"{route.name}: error", "log10", [f.error for f in found]),
-                spread(f"{route.name}: error of no change", "log10", [f.unchanged_error for f in found]),
-                spread(f"{route.name}: correlation", "", [f.correlation for f in found]),
-            )
+        for real, ways in itertools.groupby(compared, lambda route: route.real):
+            changed = [phases(real(p)) for p in pieces]
+            for route in ways:
+                found, lag = compare(route, pieces, changed)
+                lags.add(lag)
+                section.add(
+                    spread(f"{route.name}: error", "log10", [f.error for f in found]),
+                    spread(f"{route.name}: error of no change", "log10", [f.unchanged_error for f in found]),
+                    spread(f"{route.name}: correlation", "", [f.correlation for f in found]),
+                )
         section.note("The spread is from the 5 % to the 95 % quantile of the slices; the value is their median.")
         if any(route.align for route in compared):
             section.note(
@@ -226,6 +234,19 @@ def main() -> int:
             )
         section.write(RESULTS)
     return 0
+
+
+def music(folder: Path | None) -> tuple[str, dict[str, str | float], list[Samples], list[str]]:
+    """What the title says of it, the settings, the pieces, and the files they are of."""
+    settings: dict[str, str | float] = {"music": "pieces of the band, every style", "slices": 0, "frames": FRAMES}
+    if folder is None:
+        pieces = list(band_pieces(PER_STYLE, SEED))
+        return "", {**settings, "slices": len(pieces)}, pieces, []
+    picked = file_pieces(folder, FILES, SEED)
+    sources = [p.path for p in picked]
+    packages = len({path.split("/")[0] for path in sources})
+    settings |= {"music": f"middles of files of {packages} packages", "slices": len(picked)}
+    return f", {folder.name}", settings, [p.sound for p in picked], sources
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Resizing a crop value by value, in float64."""
+"""Resizing a crop and shifting a spectrum value by value, in float64."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import math
 
 import numpy as np
 import numpy.typing as npt
+
+from nearfield.sound.mel import mel_filters
 
 Array = npt.NDArray[np.float64]
 
@@ -38,3 +40,19 @@ def slow_crop(slice_: Array, first_band: int, bands: int, first_frame: int, fram
                 crop[m, t] = slice_[first_band + m, first_frame + t]
     high = np.stack([slow_resize(column, M) for column in crop.T], axis=1)
     return np.stack([slow_resize(row, T) for row in high])
+
+
+def slow_shifted_mel(power: Array, semitones: float) -> Array:
+    """(K,) power -> (96,) before the compression: each of the filterbank's bins read where it stood, by the polynomial."""
+    last, ratio, filters = len(power) - 1, 2 ** (semitones / 12), mel_filters().astype(float)
+    moved = np.zeros(filters.shape[1])
+    for f in range(len(moved)):
+        at = f * last / (len(moved) - 1) / ratio
+        if at > last:
+            continue
+        nodes = range(math.floor(at) - 3, math.floor(at) + 5)
+        for node in nodes:
+            weight = math.prod((at - other) / (node - other) for other in nodes if other != node)
+            mirrored = abs(node) if abs(node) <= last else 2 * last - node
+            moved[f] += weight * power[mirrored] / ratio
+    return filters @ moved

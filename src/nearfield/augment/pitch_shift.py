@@ -2,7 +2,8 @@
 
 Exact for the HTK scale: band m of the result, at f Hz, takes the spectrum at f / ratio, whatever number of bands that is.
 It moves the centre of a partial but not its width: a partial shifted up stays as narrow in mels as it was below, where
-real sound would spread it over fewer. What lies outside the front end's range repeats its nearest band.
+real sound would spread it over fewer. What lies outside the front end's range repeats its nearest band. `linear.py` does
+without either fault, from stored spectra.
 """
 
 from __future__ import annotations
@@ -20,11 +21,15 @@ from nearfield.sound.mel import DEFAULT, MelConfig, hz_to_mel
 
 @dataclass(frozen=True)
 class PitchShift:
-    """Semitones uniform in +-`max_semitones`; `shared` shifts both slices of a pair alike."""
+    """Semitones uniform in +-`max_semitones`; `shared` shifts both slices of a pair alike.
+
+    `from_spectra` shifts the spectra of a store that keeps them, before the filterbank (linear.py), and does so first.
+    """
 
     max_semitones: float = 5.0
     probability: float = 1.0
     shared: bool = False
+    from_spectra: bool = False
 
     def __post_init__(self) -> None:
         if not (self.max_semitones >= 0 and 0 <= self.probability <= 1):

@@ -128,6 +128,14 @@ class Prepare:
     workers: Annotated[int | None, arg(help="Processes.", metavar="N", help_behavior_hint="(default: one a core)")] = (
         None
     )
+    spectra: Annotated[
+        bool,
+        arg(
+            help="Keep linear-frequency spectra too, 369 MB an hour beside 69: for [augment.pitch_shift] from_spectra. "
+            "A store that has them goes on with them.",
+            help_behavior_hint="",
+        ),
+    ] = False
     json: AsJson = False
 
     def run(self) -> int:
@@ -139,6 +147,7 @@ class Prepare:
                 read_manifest(self.manifest),
                 self.store,
                 workers=self.workers,
+                spectra=self.spectra,
                 progress=lambda now: tell(now.done, now.total, now.failed),
             )
         speed = result.audio_s / result.seconds if result.seconds else 0.0

@@ -1,9 +1,9 @@
-"""Log-mel shards: what training reads instead of audio.
+"""Log-mel shards: what training reads instead of audio; and, if asked for, the spectra that the log-mels are of.
 
-A store is a folder: `store.json` (format, front end), `manifest.parquet` (the tracks asked for), `shard-NNNN.f16`
-(float16, one track after another, each (T, M) so that a slice of time is one run of bytes) and `index.jsonl` (one line
-a finished track, written after its bytes are on disk). A kill at any moment loses at most the track in hand: on opening
-for writing, bytes without a line are cut off. Layout and fields: docs/formats.md.
+A store is a folder: `store.json` (format, front end), `manifest.parquet` (the tracks asked for), `shard-NNNN.f16` with
+`index.jsonl` for the log-mels, and where there are spectra `spectra-NNNN.f16` with `spectra.jsonl` (data/shards.py). A
+kill at any moment loses at most the track in hand: on opening for writing, bytes without a line in an index are cut off.
+Layout and fields: docs/formats.md.
 """
 
 from __future__ import annotations
@@ -12,15 +12,10 @@ import contextlib
 import hashlib
 import json
 import os
-import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
-
-import numpy as np
-import numpy.typing as npt
+from typing import IO, Any, Self
 
 try:
     import fcntl
@@ -28,46 +23,38 @@ except ImportError:  # not on this system: one writer a store is then the user's
     fcntl = None  # type: ignore[assignment]
 
 from nearfield.data.manifest import Manifest, read_manifest
+from nearfield.data.shards import SHARD_BYTES, Entry, Frames, Rows, Shards, ShardWriter
 from nearfield.data.track import Track
 from nearfield.errors import Failure, StoreError, readable
 from nearfield.records import build
 from nearfield.sound.mel import DEFAULT, MelConfig
+from nearfield.sound.spectra import spectrum_bins
+
+__all__ = ["Entry", "Frames", "MelStore", "StoreWriter"]
 
 FORMAT = 1
-SHARD_BYTES = 1 << 30
-
-Frames = npt.NDArray[np.float16]
-
-
-@dataclass(frozen=True)
-class Entry:
-    """Where one track's frames lie: `offset` and length in bytes follow from `frames` x n_mels x 2."""
-
-    id: str
-    content_hash: str
-    shard: int
-    offset: int
-    frames: int
-    crc32: int
 
 
 class StoreWriter:
-    """Appends tracks; use as a context manager. One writer a store."""
+    """Appends tracks; use as a context manager. One writer a store.
 
-    def __init__(self, path: Path, config: MelConfig = DEFAULT, shard_bytes: int = SHARD_BYTES) -> None:
+    With `spectra` every track has its spectrum kept too. A store that was begun with them goes on with them, asked or not.
+    """
+
+    def __init__(
+        self, path: Path, config: MelConfig = DEFAULT, shard_bytes: int = SHARD_BYTES, spectra: bool = False
+    ) -> None:
         self.path = path
         self.config = config
-        self._shard_bytes = shard_bytes
         with _writing(path), contextlib.ExitStack() as opened:
             path.mkdir(parents=True, exist_ok=True)
-            _agree_on_front_end(path, config)
+            self.spectra = _agree_on_front_end(path, config, spectra)
             lock = opened.enter_context((path / "lock").open("ab"))
             _lock(lock, path)
-            self.entries = {e.id: e for e in _committed(path)}
-            self._shard_number = max((e.shard for e in self.entries.values()), default=0)
+            self._log_mels = ShardWriter(_log_mels(path, config), shard_bytes)
+            opened.callback(self._log_mels.close)
+            self._spectra = ShardWriter(_spectra(path, config), shard_bytes) if self.spectra else None
             self._lock = lock
-            self._index = opened.enter_context((path / "index.jsonl").open("ab"))
-            self._shard: IO[bytes] = _shard(path, self._shard_number).open("ab")
             opened.pop_all()  # all stay open
 
     def __enter__(self) -> Self:
@@ -76,39 +63,33 @@ class StoreWriter:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for file in (self._shard, self._index, self._lock):
-            with contextlib.suppress(OSError):  # what a full disk did not take was never committed
-                file.close()
+        self._log_mels.close()
+        if self._spectra is not None:
+            self._spectra.close()
+        self._lock.close()
+
+    @property
+    def entries(self) -> dict[str, Entry]:
+        """Of the log-mels, by track id."""
+        return self._log_mels.entries
 
     def holds(self, track: Track) -> bool:
-        """Whether this very track (same id, same content hash) is in the store already."""
-        entry = self.entries.get(track.id)
-        return entry is not None and entry.content_hash == track.content_hash
+        """Whether all of this very track (same id, same content hash) is in the store already."""
+        return self._log_mels.holds(track) and (self._spectra is None or self._spectra.holds(track))
 
-    def append(self, track: Track, frames: Frames) -> None:
-        """Write (T, M) float16 frames and then commit them; raises StoreError when the disk refuses."""
-        if frames.ndim != 2 or frames.shape[1] != self.config.n_mels or frames.dtype != np.float16:
-            raise ValueError(f"frames must be (T, {self.config.n_mels}) float16, got {frames.shape} {frames.dtype}")
+    def append(self, track: Track, frames: Frames, spectrum: Frames | None = None) -> None:
+        """Write (T, M) float16 log-mels, in a store with spectra also their (T, K) amplitudes, and then commit them.
+
+        The spectrum comes first and what is there already stays, so that a kill in between leaves nothing half done.
+        Raises StoreError when the disk refuses.
+        """
+        if (spectrum is None) != (self._spectra is None) or (spectrum is not None and len(spectrum) != len(frames)):
+            raise ValueError("frames need a spectrum of as many frames in a store with spectra, and none in another")
         with _writing(self.path):
-            entry = self._write(track, frames)
-        self.entries[entry.id] = entry
-
-    def _write(self, track: Track, frames: Frames) -> Entry:
-        if self._shard.tell() + frames.nbytes > self._shard_bytes and self._shard.tell():
-            self._shard.close()
-            self._shard_number += 1
-            self._shard = _shard(self.path, self._shard_number).open("ab")
-        data = np.ascontiguousarray(frames, dtype="<f2").reshape(-1).view(np.uint8).data  # no copy: an hour has 69 MB
-        entry = Entry(
-            track.id, track.content_hash, self._shard_number, self._shard.tell(), len(frames), zlib.crc32(data)
-        )
-        self._shard.write(data)
-        self._shard.flush()
-        os.fsync(self._shard.fileno())
-        self._index.write(json.dumps(asdict(entry)).encode() + b"\n")
-        self._index.flush()
-        os.fsync(self._index.fileno())
-        return entry
+            if self._spectra is not None and spectrum is not None and not self._spectra.holds(track):
+                self._spectra.append(track, spectrum)
+            if self._spectra is None or not self._log_mels.holds(track):
+                self._log_mels.append(track, frames)
 
 
 class MelStore:
@@ -119,102 +100,81 @@ class MelStore:
         self.path = path
         self.config = build(MelConfig, header["mel"], readable(path))
         self.manifest: Manifest = read_manifest(path / "manifest.parquet")
+        shards = _log_mels(path, self.config)
         by_id = {t.id: t for t in self.manifest}
-        kept = {e.id: e for e in _read_index(path) if e.id in by_id}
+        kept = {e.id: e for e in shards.listed() if e.id in by_id}
         self.entries: tuple[Entry, ...] = tuple(sorted(kept.values(), key=lambda e: (e.shard, e.offset)))
         self.tracks: tuple[Track, ...] = tuple(by_id[e.id] for e in self.entries)
         if not self.entries:
             raise StoreError(readable(path), "holds no tracks", "run 'nearfield prepare' on a manifest")
-        _check_lengths(path, self.entries, self.config)
+        self.log_mels = Rows(shards, self.entries)
+        self.has_spectra = "spectra" in header
 
     def __len__(self) -> int:
         return len(self.entries)
 
     @property
     def nbytes(self) -> int:
-        return sum(self._size(e) for e in self.entries)
+        """Of the log-mels."""
+        return self.log_mels.nbytes
+
+    def spectra(self) -> Rows:
+        """The amplitude spectra of all tracks; raises StoreError when not every track has one."""
+        shards = _spectra(self.path, self.config)
+        by_id = {e.id: e for e in shards.listed()} if self.has_spectra else {}
+        found = [by_id.get(e.id) for e in self.entries]
+        same = [
+            s
+            for e, s in zip(self.entries, found, strict=True)
+            if s is not None and (s.content_hash, s.frames) == (e.content_hash, e.frames)
+        ]
+        if len(same) < len(self):
+            cause = f"{len(self) - len(same)} of its {len(self)} tracks have no spectra" if same else "holds no spectra"
+            remedy = "run 'nearfield prepare' on it again with --spectra, or train without from_spectra"
+            raise StoreError(readable(self.path), cause, remedy)
+        return Rows(shards, same)
 
     def frames(self, n: int) -> Frames:
-        """All frames of the n-th entry, (T, M), read from disk."""
-        entry = self.entries[n]
-        return self._read([entry])[0]
+        """All log-mel frames of the n-th entry, (T, M), read from disk."""
+        return self.log_mels.read([n])[0]
 
     def read(self, numbers: Sequence[int]) -> list[Frames]:
-        """Frames of several entries, read in file order whatever the order asked for."""
-        order = sorted(range(len(numbers)), key=lambda i: numbers[i])
-        parts = self._read([self.entries[numbers[i]] for i in order])
-        out: list[Frames] = [parts[0]] * len(numbers)
-        for i, part in zip(order, parts, strict=True):
-            out[i] = part
-        return out
-
-    def mapped(self, numbers: Sequence[int]) -> list[Frames]:
-        """The same as views of the files, checked and read through once: several processes then share the system's copy."""
-        for n in sorted(numbers):
-            self.frames(n)
-        shards = {
-            s: np.memmap(_shard(self.path, s), "<f2", "r") for s in sorted({self.entries[n].shard for n in numbers})
-        }
-        rows = (self.entries[n] for n in numbers)
-        M = self.config.n_mels
-        return [shards[e.shard][e.offset // 2 : e.offset // 2 + e.frames * M].reshape(-1, M) for e in rows]
+        """Log-mel frames of several entries, read in file order whatever the order asked for."""
+        return self.log_mels.read(numbers)
 
     def groups(self, numbers: Sequence[int], budget_bytes: int) -> list[list[int]]:
-        """Runs of neighbouring entries that fit the budget together: one group when all fit, else read one at a time."""
-        groups: list[list[int]] = [[]]
-        used = 0
-        for n in sorted(numbers):
-            size = self._size(self.entries[n])
-            if groups[-1] and used + size > budget_bytes:
-                groups.append([])
-                used = 0
-            groups[-1].append(n)
-            used += size
-        return groups
+        """Runs of neighbouring entries whose log-mels fit the budget together."""
+        return self.log_mels.groups(numbers, budget_bytes)
 
     def digest(self) -> str:
-        """A hash of what the store holds, whatever the order it was written in: the corpus as training sees it."""
+        """A hash of the log-mels in the store, whatever the order they were written in: the corpus as training sees it."""
         rows = sorted((e.id, e.frames, e.crc32) for e in self.entries)
         return hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:16]
 
     def verify(self) -> list[Failure]:
         """Read everything and compare checksums; what differs, as failures."""
         bad = []
-        for n, entry in enumerate(self.entries):
+        kinds = [self.log_mels]
+        if self.has_spectra:
             try:
-                self.frames(n)
+                kinds.append(self.spectra())
             except StoreError as error:
-                bad.append(Failure(entry.id, error.cause, error.remedy))
+                bad.append(Failure.of(readable(self.path), error))
+        for rows in kinds:
+            for n, entry in enumerate(rows.entries):
+                try:
+                    rows.read([n])
+                except StoreError as error:
+                    bad.append(Failure(entry.id, error.cause, error.remedy))
         return bad
 
-    def _size(self, entry: Entry) -> int:
-        return entry.frames * self.config.n_mels * 2
 
-    def _read(self, entries: Sequence[Entry]) -> list[Frames]:
-        parts: list[Frames] = []
-        handle: IO[bytes] | None = None
-        shard = -1
-        try:
-            for entry in entries:
-                if entry.shard != shard:
-                    if handle is not None:
-                        handle.close()
-                    handle, shard = _shard(self.path, entry.shard).open("rb", buffering=0), entry.shard
-                assert handle is not None
-                handle.seek(entry.offset)
-                part = np.empty((entry.frames, self.config.n_mels), "<f2")
-                _read_into(handle, part.data.cast("B"), self.path)
-                if zlib.crc32(part.reshape(-1).view(np.uint8).data) != entry.crc32:
-                    raise StoreError(
-                        f"{readable(self.path)}, track {entry.id!r}",
-                        "its frames differ from their checksum",
-                        "prepare into a new folder, and look at the disk",
-                    )
-                parts.append(part)
-        finally:
-            if handle is not None:
-                handle.close()
-        return parts
+def _log_mels(path: Path, config: MelConfig) -> Shards:
+    return Shards(path, "shard", "index.jsonl", config.n_mels)
+
+
+def _spectra(path: Path, config: MelConfig) -> Shards:
+    return Shards(path, "spectra", "spectra.jsonl", spectrum_bins(config))
 
 
 @contextlib.contextmanager
@@ -228,26 +188,7 @@ def _writing(path: Path) -> Iterator[None]:
         raise StoreError(readable(path), cause, remedy) from error
 
 
-def _read_into(handle: IO[bytes], view: memoryview, path: Path) -> None:
-    done = 0
-    while done < len(view):
-        n = handle.readinto(view[done:])  # type: ignore[attr-defined]
-        if not n:
-            raise _cut_short(path)
-        done += n
-
-
-def _cut_short(path: Path) -> StoreError:
-    return StoreError(
-        readable(path), "a shard is shorter than the index says", "run 'nearfield prepare' again: it continues"
-    )
-
-
-def _shard(path: Path, number: int) -> Path:
-    return path / f"shard-{number:04d}.f16"
-
-
-def _header(path: Path) -> dict[str, dict[str, float]]:
+def _header(path: Path) -> dict[str, Any]:
     name = readable(path)
     try:
         header = json.loads((path / "store.json").read_text())
@@ -261,47 +202,22 @@ def _header(path: Path) -> dict[str, dict[str, float]]:
     return dict(header)
 
 
-def _agree_on_front_end(path: Path, config: MelConfig) -> None:
-    if not (path / "store.json").exists():
+def _agree_on_front_end(path: Path, config: MelConfig, spectra: bool) -> bool:
+    """Whether the store has spectra, which it says from now on."""
+    header: dict[str, Any] = {"format": FORMAT, "mel": config.as_dict()}
+    begun = (path / "store.json").exists()
+    if begun:
+        header = _header(path)
+        if build(MelConfig, header["mel"], readable(path)) != config:
+            raise StoreError(readable(path), "was made with another front end", "prepare into a new folder")
+    bins = spectrum_bins(config)
+    if header.get("spectra", {"bins": bins}) != {"bins": bins}:
+        raise StoreError(readable(path), f"its spectra do not have {bins} bins", "prepare into a new folder")
+    if not begun or (spectra and "spectra" not in header):
         part = path / "store.json.part"
-        part.write_text(json.dumps({"format": FORMAT, "mel": config.as_dict()}))
+        part.write_text(json.dumps({**header, **({"spectra": {"bins": bins}} if spectra else {})}))
         os.replace(part, path / "store.json")
-    elif build(MelConfig, _header(path)["mel"], readable(path)) != config:
-        raise StoreError(readable(path), "was made with another front end", "prepare into a new folder")
-
-
-def _read_index(path: Path) -> Iterator[Entry]:
-    """Whole lines only: a line torn by a kill ends without its newline and does not count."""
-    try:
-        data = (path / "index.jsonl").read_bytes()
-    except FileNotFoundError:
-        return
-    for line in data[: data.rfind(b"\n") + 1].splitlines():
-        try:
-            yield Entry(**json.loads(line))
-        except (ValueError, TypeError) as error:
-            raise StoreError(readable(path), "index.jsonl is damaged", "prepare it again") from error
-
-
-def _committed(path: Path) -> list[Entry]:
-    """The finished entries; cuts off what a kill left behind them, and forgets those whose bytes are gone."""
-    index = path / "index.jsonl"
-    listed = list(_read_index(path))
-    row_bytes = int(_header(path)["mel"]["n_mels"]) * 2
-    sizes = {n: _shard(path, n).stat().st_size if _shard(path, n).exists() else 0 for n in {e.shard for e in listed}}
-    entries = [e for e in listed if e.offset + e.frames * row_bytes <= sizes[e.shard]]
-    if index.exists():
-        whole = "".join(json.dumps(asdict(e)) + "\n" for e in entries).encode()
-        if index.read_bytes() != whole:
-            part = path / "index.jsonl.part"
-            part.write_bytes(whole)
-            os.replace(part, index)
-    ends: dict[int, int] = {}
-    for e in entries:
-        ends[e.shard] = max(ends.get(e.shard, 0), e.offset + e.frames * row_bytes)
-    for file in path.glob("shard-*.f16"):
-        os.truncate(file, ends.get(int(file.stem.split("-")[1]), 0))
-    return entries
+    return spectra or "spectra" in header
 
 
 def _lock(file: IO[bytes], path: Path) -> None:
@@ -312,11 +228,3 @@ def _lock(file: IO[bytes], path: Path) -> None:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         raise StoreError(readable(path), "another nearfield is writing to it", "wait until it has ended") from error
-
-
-def _check_lengths(path: Path, entries: Sequence[Entry], config: MelConfig) -> None:
-    for entry in entries:
-        file = _shard(path, entry.shard)
-        size = file.stat().st_size if file.exists() else 0
-        if entry.offset + entry.frames * config.n_mels * 2 > size:
-            raise _cut_short(path)

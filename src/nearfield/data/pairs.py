@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nearfield.data.melstore import Frames, MelStore
+from nearfield.data.shards import Rows
 from nearfield.errors import StoreError, readable
 
 
@@ -30,6 +31,8 @@ class PairConfig:
     `same_package_share` of each batch (as far as there are tracks) comes from one package, drawn anew for every batch by
     its number of tracks: hard negatives. `same_tempo_share` likewise are the tracks nearest in tempo (half and double
     counting as equal) to one whose tempo is known; they come after those of one package.
+
+    `spectra` cuts from the stores' spectra instead of their log-mels.
     """
 
     batch_pairs: int = 256
@@ -38,6 +41,7 @@ class PairConfig:
     max_apart_frames: int = 800
     same_package_share: float = 0.0
     same_tempo_share: float = 0.0
+    spectra: bool = False
 
     def __post_init__(self) -> None:
         for name in ("same_package_share", "same_tempo_share"):
@@ -49,7 +53,9 @@ class PairConfig:
 
 @dataclass(frozen=True)
 class PairBatch:
-    """`frames` (2, B, T, M) float16: anchors, then positives; `tracks` (B,) are entry numbers of the store."""
+    """`frames` (2, B, T, M) float16 (K bins in place of M where spectra are cut): anchors, then positives; `tracks` (B,)
+    are entry numbers of the store.
+    """
 
     frames: Frames
     tracks: npt.NDArray[np.int64]
@@ -96,12 +102,13 @@ class PairStream:
         mapped: bool = False,
     ) -> None:
         self._store, self._config, self._seed = store, config, seed
-        self._take = store.mapped if mapped else store.read
+        self._rows = _rows(store, config)
+        self._take = self._rows.mapped if mapped else self._rows.read
         usable = [n for n in numbers if store.entries[n].frames >= config.source_frames]
         if not usable:
             raise StoreError(readable(store.path), "no track is left to train on", "prepare more, or longer, tracks")
         # by id inside a group: the order in which tracks were prepared must not decide what a seed means
-        groups = [sorted(g, key=lambda n: store.entries[n].id) for g in store.groups(usable, budget_bytes)]
+        groups = [sorted(g, key=lambda n: store.entries[n].id) for g in self._rows.groups(usable, budget_bytes)]
         if len(groups) > 1 and len(groups[-1]) < config.batch_pairs:
             groups[-2] += groups.pop()
         smallest = min(len(g) for g in groups)
@@ -138,7 +145,7 @@ class PairStream:
         lengths = np.array([len(self._frames[i]) for i in chosen])
         starts = draw_starts(lengths, self._config, np.random.default_rng([self._seed, 2, step]))
         size = self._config.source_frames
-        cut = np.empty((2, len(chosen), size, self._store.config.n_mels), np.float16)
+        cut = np.empty((2, len(chosen), size, self._rows.width), np.float16)
         for v, view in enumerate(starts):
             for i, (track, start) in enumerate(zip(chosen, view, strict=True)):
                 cut[v, i] = self._frames[track][start : start + size]
@@ -191,6 +198,7 @@ class MixedPairs:
         weights: Mapping[str, float] | None = None,
         mapped: bool = False,
     ) -> None:
+        self.spectra = config.spectra
         names = [store.manifest.name for store, _ in sources]
         counts = shares(config.batch_pairs, names, weights or {})
         total = sum(store.nbytes for store, _ in sources)
@@ -213,6 +221,11 @@ class MixedPairs:
             np.concatenate([part.frames for part, _ in parts], axis=1),
             np.concatenate([part.tracks + offset for part, offset in parts]),
         )
+
+
+def _rows(store: MelStore, config: PairConfig) -> Rows:
+    """What is cut from; raises StoreError where there are no spectra that were asked for."""
+    return store.spectra() if config.spectra else store.log_mels
 
 
 def shares(pairs: int, names: Sequence[str], weights: Mapping[str, float]) -> list[int]:

@@ -18,6 +18,7 @@ from nearfield.data.track import Track
 from nearfield.errors import AudioError, Failure, NearfieldError, readable
 from nearfield.sound import audio
 from nearfield.sound.mel import DEFAULT, MelConfig, stream_log_mel
+from nearfield.sound.spectra import Heard, stream_heard
 
 SILENCE_STD = 1e-4  # -80 dBFS about the mean: below it there is nothing to learn from
 
@@ -49,26 +50,28 @@ def prepare(
     *,
     config: MelConfig = DEFAULT,
     workers: int | None = None,
+    spectra: bool = False,
     progress: Callable[[Progress], None] | None = None,
 ) -> PrepareResult:
     """Write the log-mels of every track that the store does not hold yet; re-running continues.
 
+    `spectra` keeps their spectra too, also of tracks that are there without; a store that has them goes on with them.
     Raises StoreError when the store itself cannot be written; a broken track is a listed failure instead.
     """
     begun = time.monotonic()
     failures: list[Failure] = []
     prepared, audio_s = 0, 0.0
-    with StoreWriter(store, config) as writer:
+    with StoreWriter(store, config, spectra=spectra) as writer:
         write_manifest(manifest, store / "manifest.parquet")
         wanted = [t for t in manifest if not writer.holds(t)]
         already = len(manifest) - len(wanted)
-        for n, (track, outcome) in enumerate(_frames_of(manifest, wanted, config, workers), 1):
+        for n, (track, outcome) in enumerate(_heard_of(manifest, wanted, _Reader(config, writer.spectra), workers), 1):
             if isinstance(outcome, Failure):
                 failures.append(outcome)
             else:
-                writer.append(track, outcome)
+                writer.append(track, outcome.log_mel, outcome.amplitude if writer.spectra else None)
                 prepared += 1
-                audio_s += len(outcome) / config.frames_per_second
+                audio_s += len(outcome.log_mel) / config.frames_per_second
             if progress is not None:
                 progress(Progress(n, len(wanted), len(failures), audio_s))
     return PrepareResult(prepared, already, tuple(failures), audio_s, time.monotonic() - begun)
@@ -76,14 +79,28 @@ def prepare(
 
 def track_frames(path: str, config: MelConfig = DEFAULT) -> Frames:
     """(T, M) float16 log-mels of a whole file; raises AudioError for broken, silent or too short sound."""
+    with _audible(path, config) as blocks:
+        parts = [m.T.astype(np.float16) for m in stream_log_mel(blocks, config)]
+    return np.concatenate(parts)
+
+
+def track_heard(path: str, config: MelConfig = DEFAULT) -> Heard:
+    """The same log-mels with their spectra."""
+    with _audible(path, config) as blocks:
+        parts = list(stream_heard(blocks, config))
+    return Heard(np.concatenate([p.log_mel for p in parts]), np.concatenate([p.amplitude for p in parts]))
+
+
+@contextlib.contextmanager
+def _audible(path: str, config: MelConfig) -> Iterator[Iterator[audio.Samples]]:
+    """Blocks of samples, judged once they have been taken."""
     level = _Level()
-    parts = [m.T.astype(np.float16) for m in stream_log_mel(level.watch(audio.stream(path, config.rate_hz)), config)]
+    yield level.watch(audio.stream(path, config.rate_hz))
     name = readable(path)
     if level.n < config.rate_hz:
         raise AudioError(name, f"too short ({level.n / config.rate_hz:.2f} s)", "use files of at least 1 second")
     if level.std < SILENCE_STD:
         raise AudioError(name, "silent from beginning to end", "remove it: there is nothing to learn from")
-    return np.concatenate(parts)
 
 
 class _Level:
@@ -119,13 +136,17 @@ class _Task:
 
 @dataclass(frozen=True)
 class _Reader:
-    """What a worker does with a task."""
+    """What a worker does with a task; without `spectra` the amplitudes have no bins."""
 
     config: MelConfig
+    spectra: bool
 
-    def __call__(self, task: _Task) -> Frames | Failure:
+    def __call__(self, task: _Task) -> Heard | Failure:
         try:
-            return track_frames(task.path, self.config)
+            if self.spectra:
+                return track_heard(task.path, self.config)
+            frames = track_frames(task.path, self.config)
+            return Heard(frames, frames[:, :0])
         except NearfieldError as error:
             return Failure.of(readable(task.path), error)
         except MemoryError:
@@ -142,13 +163,13 @@ def _patience_s(task: _Task) -> float:
         return pool.patience_s(0)
 
 
-def _frames_of(
-    manifest: Manifest, tracks: list[Track], config: MelConfig, workers: int | None
-) -> Iterator[tuple[Track, Frames | Failure]]:
+def _heard_of(
+    manifest: Manifest, tracks: list[Track], read: _Reader, workers: int | None
+) -> Iterator[tuple[Track, Heard | Failure]]:
     """Results as they come; one track is in each worker's hands, so that memory does not grow with the corpus."""
     tasks = [_Task(t, os.fspath(manifest.locate(t))) for t in tracks]
     count = pool.cores() if workers is None else workers
-    with contextlib.closing(pool.run(_Reader(config), tasks, count, _patience_s)) as answers:
+    with contextlib.closing(pool.run(read, tasks, count, _patience_s)) as answers:
         for task, answer in answers:
             if isinstance(answer, pool.Lost):
                 answer = Failure(readable(task.path), answer.cause, "convert it again from its source, or remove it")

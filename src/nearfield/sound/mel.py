@@ -8,15 +8,17 @@ needs 400 samples and not 2048; and the filterbank is multiplied band by band, s
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from functools import lru_cache
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 Samples = npt.NDArray[np.float32]
 LogMel = npt.NDArray[np.float32]
+Made = TypeVar("Made")
 
 _FRAMES_PER_BLOCK = 64  # a block of transforms (64 x 1025 complex) stays inside the second-level cache
 _FILTERS_PER_BAND = 8
@@ -65,11 +67,19 @@ def log_mel(samples_16k: npt.ArrayLike, config: MelConfig = DEFAULT) -> LogMel:
     half = config.window // 2
     padded = np.pad(samples, half, mode="reflect")
     n_frames = 1 + samples.size // config.hop
-    return np.ascontiguousarray(_frames_to_log_mel(padded, n_frames, config).T)
+    return np.ascontiguousarray(frames_to_log_mel(padded, n_frames, config).T)
 
 
 def stream_log_mel(blocks: Iterable[Samples], config: MelConfig = DEFAULT) -> Iterator[LogMel]:
     """The same as `log_mel` of the joined blocks, yielded as (n_mels, t) pieces; memory is bounded by the block size."""
+    for frames in stream_frames(blocks, lambda padded, n: frames_to_log_mel(padded, n, config), config):
+        yield np.ascontiguousarray(frames.T)
+
+
+def stream_frames(
+    blocks: Iterable[Samples], transform: Callable[[Samples, int], Made], config: MelConfig = DEFAULT
+) -> Iterator[Made]:
+    """What `transform` makes of padded samples and the number of frames in them, piece by piece."""
     half, hop = config.window // 2, config.hop
     held = np.zeros(0, np.float32)  # samples still needed, beginning `half` before the next frame's centre
     total = done = 0
@@ -85,26 +95,28 @@ def stream_log_mel(blocks: Iterable[Samples], config: MelConfig = DEFAULT) -> It
         ready = (held.size - config.window) // hop + 1 if held.size >= config.window else 0
         # the last frames need the reflected end: they wait until the end is known
         if ready > 0:
-            yield np.ascontiguousarray(_frames_to_log_mel(held, ready, config).T)
+            yield transform(held, ready)
             held = held[ready * hop :]
             done += ready
     if total == 0:
         return
     if not started:
-        yield log_mel(held, config)
+        yield transform(np.pad(held, half, mode="reflect"), 1 + held.size // hop)
         return
     remaining = 1 + total // hop - done
     if remaining > 0:
-        tail = _reflected_end(held, half)
-        yield np.ascontiguousarray(_frames_to_log_mel(tail, remaining, config).T)
+        yield transform(_reflected_end(held, half), remaining)
 
 
 def _reflected_end(held: Samples, half: int) -> Samples:
     return np.concatenate([held, held[-half - 1 : -1][::-1]])
 
 
-def _frames_to_log_mel(padded: Samples, n_frames: int, config: MelConfig) -> LogMel:
-    """(n_frames, n_mels) from samples of which frame t takes [t * hop, t * hop + window)."""
+def frames_to_log_mel(padded: Samples, n_frames: int, config: MelConfig, amplitude: LogMel | None = None) -> LogMel:
+    """(n_frames, n_mels) from samples of which frame t takes [t * hop, t * hop + window).
+
+    `amplitude` (n_frames, K), where given, is filled with the spectrum at K even steps from 0 Hz to half the rate.
+    """
     import scipy.fft  # a fifth of a second: only where sound is heard
 
     frames = np.lib.stride_tricks.sliding_window_view(padded, config.window)[:: config.hop][:n_frames]
@@ -122,6 +134,9 @@ def _frames_to_log_mel(padded: Samples, n_frames: int, config: MelConfig) -> Log
         power = parts[:, 0::2] + parts[:, 1::2]
         for filters, bins, weights in bands:
             np.matmul(power[:, bins], weights, out=out[start : start + n, filters])
+        if amplitude is not None:
+            every = (config.n_fft // 2) // (amplitude.shape[1] - 1)
+            np.sqrt(power[:, ::every], out=amplitude[start : start + n])
     out *= np.float32(config.scale)
     np.log1p(out, out=out)
     out *= np.float32(1 / math.log(10))

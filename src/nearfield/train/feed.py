@@ -13,6 +13,7 @@ from torch import Tensor
 from nearfield.augment.colour import Colour, colour
 from nearfield.augment.equalise import Equalise, equalise
 from nearfield.augment.gain import Gain, gain
+from nearfield.augment.linear import shifted_log_mel
 from nearfield.augment.mask import Mask, mask
 from nearfield.augment.mix import Mix, mix
 from nearfield.augment.pitch_shift import PitchShift, pitch_shift
@@ -24,7 +25,7 @@ from nearfield.sound.mel import MelConfig
 
 @dataclass(frozen=True)
 class Augment:
-    """What is changed in the views, in this order; None leaves a step out."""
+    """What is changed in the views, in this order (a pitch shift from spectra comes first); None leaves a step out."""
 
     time_stretch: TimeStretch | None = None
     pitch_shift: PitchShift | None = None
@@ -39,9 +40,14 @@ class Augment:
         """How many frames to cut from a track, so that every change finds enough."""
         return slice_frames if self.time_stretch is None else self.time_stretch.source_frames(slice_frames)
 
+    @property
+    def from_spectra(self) -> bool:
+        """Whether slices are made of spectra instead of log-mels."""
+        return self.pitch_shift is not None and self.pitch_shift.from_spectra
+
 
 def batches(stream: MixedPairs, first_step: int, steps: int) -> Iterator[Tensor]:
-    """(2B, T, M) float32 sources for each step from `first_step` on: anchors, then positives."""
+    """Sources for each step from `first_step` on, anchors before positives: (2B, S, M) float32 or (2B, S, K) float16."""
     if first_step >= steps:
         return
     with ThreadPoolExecutor(1) as ahead:
@@ -56,7 +62,8 @@ def batches(stream: MixedPairs, first_step: int, steps: int) -> Iterator[Tensor]
 def _source(stream: MixedPairs, step: int) -> Tensor:
     frames = stream.batch(step).frames
     # converted by numpy: a torch operation in this thread would start a second crew of workers, to fight for the cores
-    return torch.from_numpy(frames.reshape(-1, *frames.shape[2:]).astype(np.float32))
+    kept = np.float16 if stream.spectra else np.float32  # spectra are large, and become float32 block by block
+    return torch.from_numpy(frames.reshape(-1, *frames.shape[2:]).astype(kept, copy=False))
 
 
 def views(
@@ -71,6 +78,8 @@ def views(
 ) -> Tensor:
     """(2B, S, M) sources -> (2B, M, T) slices on `device`, augmented with parameters drawn from (seed, step).
 
+    With `augment.from_spectra` the sources are (2B, S, K) amplitude spectra.
+
     `own` (N,) asks for some of the views only, which gives (N, M, T). Parameters are drawn for all, so that a view is the
     same whoever makes it; sources that `mix` lays behind the own ones are changed with them, then left out.
     """
@@ -79,13 +88,16 @@ def views(
     device = source.device if device is None else device
     mixed = None if augment.mix is None else _mixed(own, *augment.mix.draw(B, np.random.default_rng([seed, 4, step])))
     made = own if mixed is None else mixed.made
-    log_mel = source[made.to(source.device)].to(device).transpose(1, 2)
+    semitones = torch.zeros(0)
+    if augment.pitch_shift is not None:
+        semitones = augment.pitch_shift.draw(B, np.random.default_rng([seed, 5, step]))[made].to(device)
+    cut = source[made.to(source.device)].to(device)
+    log_mel = shifted_log_mel(cut, semitones, mel) if augment.from_spectra else cut.transpose(1, 2)
     if augment.time_stretch is not None:
         ratios = augment.time_stretch.draw(B, np.random.default_rng([seed, 3, step]))
         log_mel = time_stretch(log_mel, ratios.flatten()[made].to(device), slice_frames)
-    if augment.pitch_shift is not None:
-        semitones = augment.pitch_shift.draw(B, np.random.default_rng([seed, 5, step]))
-        log_mel = pitch_shift(log_mel, semitones[made].to(device), mel)
+    if augment.pitch_shift is not None and not augment.from_spectra:
+        log_mel = pitch_shift(log_mel, semitones, mel)
     if augment.equalise is not None:
         gain_db = augment.equalise.draw(B, np.random.default_rng([seed, 6, step]), mel)
         log_mel = equalise(log_mel, gain_db[made].to(device))

@@ -121,6 +121,7 @@ def _stream(config: TrainConfig, corpora: Corpora, crew: Crew) -> MixedPairs:
         round(config.max_apart_s * per_second),
         config.same_package_share,
         config.same_tempo_share,
+        spectra=config.augment.from_spectra,
     )
     budget = round(config.ram_budget_gb * 1e9)
     return MixedPairs(corpora.train, pairs, config.seed, budget, config.weights, mapped=crew.here > 1)
