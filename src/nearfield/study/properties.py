@@ -1,0 +1,232 @@
+"""What is known about tracks, as distances: the properties that neighbours may or may not share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from nearfield.data.track import Track
+from nearfield.errors import NearfieldError
+from nearfield.study.estimate import TrackEstimate
+
+Indices = npt.NDArray[np.int64]
+Apart = npt.NDArray[np.float64]
+Between = Callable[[Indices, Indices], Apart]
+Values = npt.NDArray[np.float64] | npt.NDArray[np.str_] | tuple[frozenset[str], ...]
+
+TEMPO_AGREES = float(np.log2(1.04))  # within 4 %, as tempo estimation is judged (Gouyon et al., 2006)
+RELATIVE = PARALLEL = 0.5  # key distances between the same key (0) and a fifth apart (1)
+TILT_AGREES_DB_PER_OCTAVE = 0.5
+CENTROID_AGREES_OCTAVES = 0.25
+LEVEL_AGREES_DB = 2.0
+
+# Of the estimators on tracks of known tempo and key: figures of results/estimators.json, which a test compares.
+MEASURED: Mapping[str, tuple[str, str, float]] = {}
+LABELS = ("genre", "artist", "album", "package")
+NAMES = ("tempo", "tempo_folded", "key", "key_signature", "tilt", "centroid", "level", "year", *LABELS, "tags")
+
+_PITCH_CLASS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
+
+
+class PropertyError(NearfieldError):
+    """A property that cannot be made of these tracks."""
+
+
+@dataclass(frozen=True, eq=False)
+class Property:
+    """Distances of N tracks in one respect.
+
+    `known` (N,) marks the tracks it is known of. `between(a, b)` takes integer index arrays that broadcast and gives
+    distances >= 0 in `unit`; only known tracks may be asked for. Two tracks agree when their distance is at most
+    `agrees_within`. `values`: what is known, for reports - (N,) numbers (NaN: not known) or text ("": not known), or a set of
+    tags a track. `source` says where it comes from, and how far it can be trusted.
+    """
+
+    name: str
+    known: npt.NDArray[np.bool_]
+    between: Between
+    agrees_within: float
+    source: str
+    unit: str
+    values: Values
+
+
+def properties_of(
+    tracks: Sequence[Track],
+    estimates: Sequence[TrackEstimate | None] | None = None,
+    names: Sequence[str] = NAMES,
+) -> tuple[Property, ...]:
+    """The properties in `names` that are known of at least one track, in that order.
+
+    A property is taken from the manifest where it is known of any track there; else tempo, key, tilt, centroid and level come from
+    `estimates`, one a track (None: could not be estimated). The two are never mixed within a property. Raises PropertyError
+    for an unknown name or estimates that are not one a track.
+    """
+    unknown = [n for n in names if n not in NAMES]
+    if unknown:
+        raise PropertyError("properties", f"there is no {unknown[0]!r}", f"use some of: {', '.join(NAMES)}")
+    if estimates is not None and len(estimates) != len(tracks):
+        raise PropertyError("estimates", f"{len(estimates)} for {len(tracks)} tracks", "give one a track, in order")
+    made = (_make(name, tracks, estimates) for name in names)
+    return tuple(p for p in made if p.known.any())
+
+
+def numeric(name: str, values: npt.ArrayLike, agrees_within: float, source: str, unit: str) -> Property:
+    """Distance is the difference of (N,) numbers; NaN is not known. Raises PropertyError for infinite ones."""
+    numbers = _numbers(name, values)
+
+    def between(a: Indices, b: Indices) -> Apart:
+        return np.asarray(np.abs(numbers[a] - numbers[b]))
+
+    return Property(name, ~np.isnan(numbers), between, agrees_within, source, unit, numbers)
+
+
+def tempo(tempo_bpm: npt.ArrayLike, source: str, fold: bool = False) -> Property:
+    """Distance is |log2 of the ratio|, in octaves; with `fold` to the nearest octave, so that half and double agree.
+
+    Folded, the distance is 0 to 0.5. Raises PropertyError for tempi that are not above 0.
+    """
+    bpm = _numbers("tempo", tempo_bpm)
+    if (bpm <= 0).any():
+        raise PropertyError("tempo", "is not above 0 BPM for some tracks", "leave out what is not known, as NaN")
+    octaves = np.log2(bpm)
+
+    def between(a: Indices, b: Indices) -> Apart:
+        apart = np.abs(octaves[a] - octaves[b])
+        return np.asarray(np.abs(apart - np.round(apart)) if fold else apart)
+
+    name = "tempo_folded" if fold else "tempo"
+    return Property(name, ~np.isnan(octaves), between, TEMPO_AGREES, source, "octaves", bpm)
+
+
+def key(keys: Sequence[str], source: str) -> Property:
+    """Distance of keys in fifths, with relative and parallel keys treated explicitly; only the same key agrees.
+
+    0 for the same key; 0.5 for its relative (C major, A minor) and its parallel key (C major, C minor); otherwise, a fifth being 1,
+    the shortest way in steps of a fifth, a relative or a parallel, at their prices: C major to G major is 1, to E minor
+    1.5 (relative, fifth), to D minor 1.5, to F# major 2.0 (relative, parallel three times over). The way is a metric, and ranks
+    neighbours as the MIREX score does, save that fifth and relative change places: there the fifth counts .5, the relative .3,
+    the parallel .2. Enharmonic names are one key.
+    """
+    number = np.array([_key_number(k) for k in keys], np.int64)
+    ways = key_ways()
+
+    def between(a: Indices, b: Indices) -> Apart:
+        return np.asarray(ways[number[a], number[b]])
+
+    return Property("key", number >= 0, between, 0.0, source, "steps", np.array(keys, str))
+
+
+def key_ways() -> Apart:
+    """(24, 24) shortest ways between keys, numbered by tonic from C, the minor ones from 12."""
+    from scipy.sparse.csgraph import floyd_warshall
+
+    step = np.full((24, 24), np.inf)
+    for tonic in range(12):
+        fifth = (tonic + 7) % 12
+        for one, other, price in (
+            (tonic, fifth, 1.0),
+            (12 + tonic, 12 + fifth, 1.0),
+            (tonic, 12 + (tonic + 9) % 12, RELATIVE),
+            (tonic, 12 + tonic, PARALLEL),
+        ):
+            step[one, other] = step[other, one] = price
+    return np.asarray(floyd_warshall(step))
+
+
+def key_signature(keys: Sequence[str], source: str) -> Property:
+    """Distance is steps on the circle of fifths between key signatures, 0 to 6: relative keys (C major, A minor) agree."""
+    number = np.array([_key_number(k) for k in keys], np.int64)
+    fifths = 7 * (number % 12 + 3 * (number >= 12)) % 12
+
+    def between(a: Indices, b: Indices) -> Apart:
+        apart = np.abs(fifths[a] - fifths[b])
+        return np.asarray(np.minimum(apart, 12 - apart), np.float64)
+
+    return Property("key_signature", number >= 0, between, 0.0, source, "fifths", np.array(keys, str))
+
+
+def label(name: str, labels: Sequence[str], source: str) -> Property:
+    """Distance 0 for the same label, 1 for another; "" is not known."""
+    text = np.array(labels, str)
+
+    def between(a: Indices, b: Indices) -> Apart:
+        return np.asarray(text[a] != text[b], np.float64)
+
+    return Property(name, text != "", between, 0.0, source, "different", text)
+
+
+def tags(sets: Sequence[frozenset[str]], source: str) -> Property:
+    """Jaccard distance of sets of tags, 0 to 1; tracks that share any tag agree, no tag at all is not known."""
+    names = sorted(set().union(*sets))
+    place = {tag: n for n, tag in enumerate(names)}
+    holds = np.zeros((len(sets), max(1, len(names))), np.float32)
+    for row, held in zip(holds, sets, strict=True):
+        row[[place[tag] for tag in held]] = 1
+    sizes = holds.sum(axis=1)
+
+    def between(a: Indices, b: Indices) -> Apart:
+        shared = np.einsum("...d,...d->...", holds[a], holds[b])
+        return np.asarray(1 - shared / (sizes[a] + sizes[b] - shared), np.float64)
+
+    share_one = float(np.nextafter(1.0, 0.0))
+    return Property("tags", sizes > 0, between, share_one, source, "Jaccard distance", tuple(sets))
+
+
+def _make(name: str, tracks: Sequence[Track], estimates: Sequence[TrackEstimate | None] | None) -> Property:
+    if name in LABELS:
+        return label(name, [getattr(t, name) for t in tracks], "manifest")
+    if name == "tags":
+        return tags([frozenset(t.tags) for t in tracks], "manifest")
+    if name == "year":
+        return numeric(name, [_nan(t.year) for t in tracks], 0.0, "manifest", "years")
+    found = estimates if estimates is not None else [None] * len(tracks)
+    if name in ("tempo", "tempo_folded"):
+        said = any(t.tempo_bpm for t in tracks)
+        bpm = [_nan(t.tempo_bpm) if said else _nan(e and e.tempo_bpm) for t, e in zip(tracks, found, strict=True)]
+        return tempo(bpm, _source(said, name), fold=name == "tempo_folded")
+    if name in ("key", "key_signature"):
+        said = any(t.key for t in tracks)
+        keys = [t.key if said else (e.key if e else "") for t, e in zip(tracks, found, strict=True)]
+        return (key if name == "key" else key_signature)(keys, _source(said, name))
+    within, unit, field = {
+        "tilt": (TILT_AGREES_DB_PER_OCTAVE, "dB/octave", "tilt_db_per_octave"),
+        "centroid": (CENTROID_AGREES_OCTAVES, "octaves", "centroid_octaves"),
+        "level": (LEVEL_AGREES_DB, "dB", "level_db"),
+    }[name]
+    measured = [_nan(None if e is None else getattr(e, field)) for e in found]
+    return numeric(name, measured, within, "measured from the sound", unit)
+
+
+def _source(said: bool, name: str) -> str:
+    """Where tempo or key come from; of estimates, how often they were right on tracks of known tempo and key."""
+    if said:
+        return "manifest"
+    figures = (f"{what} {value:.2f} on {place}" for kind, (what, place, value) in _measured(name))
+    return f"estimated from the sound (nearfield's own estimator; {', '.join(figures)})"
+
+
+def _measured(name: str) -> list[tuple[str, tuple[str, str, float]]]:
+    return [(k, v) for k, v in MEASURED.items() if k.startswith(name.split("_")[0])]
+
+
+def _numbers(name: str, values: npt.ArrayLike) -> Apart:
+    numbers = np.array(values, np.float64)
+    if np.isinf(numbers).any():
+        raise PropertyError(name, "is infinite for some tracks", "leave out what is not known, as NaN")
+    return numbers
+
+
+def _nan(value: float | None) -> float:
+    return float("nan") if value is None else float(value)
+
+
+def _key_number(key: str) -> int:
+    """0 to 11 for major from C, 12 to 23 for minor; -1 for a key that is not known."""
+    if not key:
+        return -1
+    tonic, mode = key.split(" ")
+    return (_PITCH_CLASS[tonic[0]] + {"": 0, "#": 1, "b": -1}[tonic[1:]]) % 12 + 12 * (mode == "minor")
