@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -68,7 +69,7 @@ def _tilt(hz: Float, density: Float) -> float:
     Bands more than 80 dB below the loudest hold nothing and are not fitted; with fewer than three left, 0.
     """
     edges = np.geomspace(FROM_HZ, TO_HZ, round(np.log2(TO_HZ / FROM_HZ) * _POINTS_PER_OCTAVE) + 1)
-    bands = [density[(hz >= a) & (hz < b)].mean() for a, b in zip(edges, edges[1:], strict=False)]
+    bands = [density[(hz >= a) & (hz < b)].mean() for a, b in pairwise(edges)]
     decibel = 10 * np.log10(np.maximum(bands, 1e-30))
     octave = 0.5 * np.log2(edges[:-1] * edges[1:])
     held = decibel > decibel.max() - 80

@@ -18,17 +18,22 @@ Between = Callable[[Indices, Indices], Apart]
 Values = npt.NDArray[np.float64] | npt.NDArray[np.str_] | tuple[frozenset[str], ...]
 
 TEMPO_AGREES = float(np.log2(1.04))  # within 4 %, as tempo estimation is judged (Gouyon et al., 2006)
-RELATIVE = PARALLEL = 0.5  # key distances between the same key (0) and a fifth apart (1)
+MODE_STEP = 0.5  # from a key to its relative or its parallel, in fifths
 TILT_AGREES_DB_PER_OCTAVE = 0.5
 CENTROID_AGREES_OCTAVES = 0.25
 LEVEL_AGREES_DB = 2.0
 
-# Of the estimators on tracks of known tempo and key: figures of results/estimators.json, which a test compares.
-MEASURED: Mapping[str, tuple[str, str, float]] = {}
+# What the estimators were measured to get right: property -> (measure, tracks, share). From results/estimators.json, with
+# which a test compares them.
+MEASURED: Mapping[str, tuple[tuple[str, str, float], ...]] = {
+    "tempo": (),
+    "key": (),
+}
 LABELS = ("genre", "artist", "album", "package")
 NAMES = ("tempo", "tempo_folded", "key", "key_signature", "tilt", "centroid", "level", "year", *LABELS, "tags")
 
 _PITCH_CLASS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
+_ACCIDENTAL = {"": 0, "#": 1, "b": -1}
 
 
 class PropertyError(NearfieldError):
@@ -61,9 +66,9 @@ def properties_of(
 ) -> tuple[Property, ...]:
     """The properties in `names` that are known of at least one track, in that order.
 
-    A property is taken from the manifest where it is known of any track there; else tempo, key, tilt, centroid and level come from
-    `estimates`, one a track (None: could not be estimated). The two are never mixed within a property. Raises PropertyError
-    for an unknown name or estimates that are not one a track.
+    A property is taken from the manifest where that knows it of any track; else tempo and key, and always tilt, centroid
+    and level, come from `estimates`, one a track (None: could not be estimated). The two are never mixed within a property.
+    Raises PropertyError for an unknown name, or estimates that are not one a track.
     """
     unknown = [n for n in names if n not in NAMES]
     if unknown:
@@ -105,48 +110,33 @@ def tempo(tempo_bpm: npt.ArrayLike, source: str, fold: bool = False) -> Property
 def key(keys: Sequence[str], source: str) -> Property:
     """Distance of keys in fifths, with relative and parallel keys treated explicitly; only the same key agrees.
 
-    0 for the same key; 0.5 for its relative (C major, A minor) and its parallel key (C major, C minor); otherwise, a fifth being 1,
-    the shortest way in steps of a fifth, a relative or a parallel, at their prices: C major to G major is 1, to E minor
-    1.5 (relative, fifth), to D minor 1.5, to F# major 2.0 (relative, parallel three times over). The way is a metric, and ranks
-    neighbours as the MIREX score does, save that fifth and relative change places: there the fifth counts .5, the relative .3,
-    the parallel .2. Enharmonic names are one key.
+    Keys of one mode: the steps on the circle of fifths, 0 to 6. Keys of different modes: half a step for changing to the
+    relative or the parallel key, whichever is nearer, and the steps left from there. So from C major: A minor and C minor
+    0.5, G major 1, E minor and D minor 1.5, F# major 6. This ranks as the MIREX score does (same key, then what shares the
+    scale or the tonic, then the rest), save that there a fifth counts more than a relative. It is no metric: a mode is
+    changed at most once, so that A major is 3 from C major although both are 0.5 from A minor. Enharmonic names are one key.
     """
-    number = np.array([_key_number(k) for k in keys], np.int64)
-    ways = key_ways()
+    tonic, minor = _keys(keys)
+    fifths = 7 * tonic % 12
+    signature = (fifths - 3 * minor) % 12  # of the relative major
 
     def between(a: Indices, b: Indices) -> Apart:
-        return np.asarray(ways[number[a], number[b]])
+        by_tonic, by_signature = _around(fifths[a], fifths[b]), _around(signature[a], signature[b])
+        other_mode = MODE_STEP + np.minimum(by_tonic, by_signature)
+        return np.asarray(np.where(minor[a] == minor[b], by_tonic, other_mode))
 
-    return Property("key", number >= 0, between, 0.0, source, "steps", np.array(keys, str))
-
-
-def key_ways() -> Apart:
-    """(24, 24) shortest ways between keys, numbered by tonic from C, the minor ones from 12."""
-    from scipy.sparse.csgraph import floyd_warshall
-
-    step = np.full((24, 24), np.inf)
-    for tonic in range(12):
-        fifth = (tonic + 7) % 12
-        for one, other, price in (
-            (tonic, fifth, 1.0),
-            (12 + tonic, 12 + fifth, 1.0),
-            (tonic, 12 + (tonic + 9) % 12, RELATIVE),
-            (tonic, 12 + tonic, PARALLEL),
-        ):
-            step[one, other] = step[other, one] = price
-    return np.asarray(floyd_warshall(step))
+    return Property("key", tonic >= 0, between, 0.0, source, "fifths", np.array(keys, str))
 
 
 def key_signature(keys: Sequence[str], source: str) -> Property:
     """Distance is steps on the circle of fifths between key signatures, 0 to 6: relative keys (C major, A minor) agree."""
-    number = np.array([_key_number(k) for k in keys], np.int64)
-    fifths = 7 * (number % 12 + 3 * (number >= 12)) % 12
+    tonic, minor = _keys(keys)
+    signature = (7 * tonic - 3 * minor) % 12
 
     def between(a: Indices, b: Indices) -> Apart:
-        apart = np.abs(fifths[a] - fifths[b])
-        return np.asarray(np.minimum(apart, 12 - apart), np.float64)
+        return _around(signature[a], signature[b])
 
-    return Property("key_signature", number >= 0, between, 0.0, source, "fifths", np.array(keys, str))
+    return Property("key_signature", tonic >= 0, between, 0.0, source, "fifths", np.array(keys, str))
 
 
 def label(name: str, labels: Sequence[str], source: str) -> Property:
@@ -187,11 +177,11 @@ def _make(name: str, tracks: Sequence[Track], estimates: Sequence[TrackEstimate 
     if name in ("tempo", "tempo_folded"):
         said = any(t.tempo_bpm for t in tracks)
         bpm = [_nan(t.tempo_bpm) if said else _nan(e and e.tempo_bpm) for t, e in zip(tracks, found, strict=True)]
-        return tempo(bpm, _source(said, name), fold=name == "tempo_folded")
+        return tempo(bpm, _source(said, "tempo"), fold=name == "tempo_folded")
     if name in ("key", "key_signature"):
         said = any(t.key for t in tracks)
         keys = [t.key if said else (e.key if e else "") for t, e in zip(tracks, found, strict=True)]
-        return (key if name == "key" else key_signature)(keys, _source(said, name))
+        return (key if name == "key" else key_signature)(keys, _source(said, "key"))
     within, unit, field = {
         "tilt": (TILT_AGREES_DB_PER_OCTAVE, "dB/octave", "tilt_db_per_octave"),
         "centroid": (CENTROID_AGREES_OCTAVES, "octaves", "centroid_octaves"),
@@ -201,16 +191,12 @@ def _make(name: str, tracks: Sequence[Track], estimates: Sequence[TrackEstimate 
     return numeric(name, measured, within, "measured from the sound", unit)
 
 
-def _source(said: bool, name: str) -> str:
+def _source(said: bool, kind: str) -> str:
     """Where tempo or key come from; of estimates, how often they were right on tracks of known tempo and key."""
     if said:
         return "manifest"
-    figures = (f"{what} {value:.2f} on {place}" for kind, (what, place, value) in _measured(name))
-    return f"estimated from the sound (nearfield's own estimator; {', '.join(figures)})"
-
-
-def _measured(name: str) -> list[tuple[str, tuple[str, str, float]]]:
-    return [(k, v) for k, v in MEASURED.items() if k.startswith(name.split("_")[0])]
+    figures = ", ".join(f"{measure} {share:.2f} on {tracks}" for measure, tracks, share in MEASURED[kind])
+    return f"estimated from the sound (nearfield's own estimator; {figures})"
 
 
 def _numbers(name: str, values: npt.ArrayLike) -> Apart:
@@ -224,9 +210,17 @@ def _nan(value: float | None) -> float:
     return float("nan") if value is None else float(value)
 
 
-def _key_number(key: str) -> int:
-    """0 to 11 for major from C, 12 to 23 for minor; -1 for a key that is not known."""
-    if not key:
-        return -1
-    tonic, mode = key.split(" ")
-    return (_PITCH_CLASS[tonic[0]] + {"": 0, "#": 1, "b": -1}[tonic[1:]]) % 12 + 12 * (mode == "minor")
+def _keys(keys: Sequence[str]) -> tuple[Indices, Indices]:
+    """(N,) tonics in semitones from C, -1 where the key is not known, and (N,) 1 for minor, else 0."""
+    tonics, minors = [], []
+    for name in keys:
+        note, mode = name.split(" ") if name else ("", "")
+        tonics.append((_PITCH_CLASS[note[0]] + _ACCIDENTAL[note[1:]]) % 12 if name else -1)
+        minors.append(int(mode == "minor"))
+    return np.array(tonics, np.int64), np.array(minors, np.int64)
+
+
+def _around(a: Indices, b: Indices) -> Apart:
+    """Steps between places on a circle of twelve, 0 to 6."""
+    apart = np.abs(a - b)
+    return np.asarray(np.minimum(apart, 12 - apart), np.float64)
