@@ -46,18 +46,18 @@ def test_clicks_of_any_tempo_have_it_or_an_octave_of_it(tempo_bpm: float, first_
 def test_the_band_plays_in_the_tempo_that_is_found() -> None:
     rng = np.random.default_rng(5)
     apart = []
-    for _ in range(8):
-        factors = draw_factors(rng, duration_s=12.0)
+    for _ in range(6):
+        factors = draw_factors(rng, duration_s=10.0)
         found = estimate_tempo(log_mel(render(factors, RATE_HZ)))
         assert found.tempo_bpm is not None
         assert found.confidence > MIN_CONFIDENCE
         apart.append(np.log2(found.tempo_bpm / factors.tempo_bpm))
     folded = np.abs(np.array(apart) - np.round(apart))
-    assert (folded < np.log2(1.01)).sum() >= 7
+    assert (folded < np.log2(1.01)).sum() >= 5
 
 
 def test_a_faster_performance_is_faster_by_as_much() -> None:
-    slow = replace(draw_factors(np.random.default_rng(2), 12.0), tempo_bpm=96.0)
+    slow = replace(draw_factors(np.random.default_rng(2), 8.0), tempo_bpm=96.0)
     one, other = (
         estimate_tempo(log_mel(render(replace(slow, tempo_bpm=bpm), RATE_HZ))).tempo_bpm for bpm in (96.0, 108.0)
     )

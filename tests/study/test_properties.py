@@ -181,3 +181,11 @@ def test_the_accuracy_that_sources_state_is_the_one_measured() -> None:
         assert stated
         for measure, tracks, share in stated:
             assert share == round(figures[f"{tracks}: {measure}"], 2)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.frozensets(st.integers(0, 25).map(str), min_size=1), min_size=2, max_size=8))
+def test_tag_distances_are_jaccard(sets: list[frozenset[str]]) -> None:
+    apart = tags(sets, "").between(*all_pairs(len(sets)))
+    slow = [[1 - len(one & other) / len(one | other) for other in sets] for one in sets]
+    np.testing.assert_allclose(apart, slow, atol=1e-12)

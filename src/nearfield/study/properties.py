@@ -151,15 +151,16 @@ def label(name: str, labels: Sequence[str], source: str) -> Property:
 
 def tags(sets: Sequence[frozenset[str]], source: str) -> Property:
     """Jaccard distance of sets of tags, 0 to 1; tracks that share any tag agree, no tag at all is not known."""
-    names = sorted(set().union(*sets))
-    place = {tag: n for n, tag in enumerate(names)}
-    holds = np.zeros((len(sets), max(1, len(names))), np.float32)
+    place = {tag: n for n, tag in enumerate(sorted(set().union(*sets)))}
+    holds = np.zeros((len(sets), max(1, len(place))), bool)
     for row, held in zip(holds, sets, strict=True):
-        row[[place[tag] for tag in held]] = 1
+        row[[place[tag] for tag in held]] = True
     sizes = holds.sum(axis=1)
+    eights = np.packbits(holds, axis=1)  # eight tags a byte: a byte of all pairs at a time stays small
+    ones = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).sum(axis=1)
 
     def between(a: Indices, b: Indices) -> Apart:
-        shared = np.einsum("...d,...d->...", holds[a], holds[b])
+        shared = sum(ones[eight[a] & eight[b]] for eight in eights.T)
         return np.asarray(1 - shared / (sizes[a] + sizes[b] - shared), np.float64)
 
     share_one = float(np.nextafter(1.0, 0.0))
@@ -176,7 +177,10 @@ def _make(name: str, tracks: Sequence[Track], estimates: Sequence[TrackEstimate 
     found = estimates if estimates is not None else [None] * len(tracks)
     if name in ("tempo", "tempo_folded"):
         said = any(t.tempo_bpm for t in tracks)
-        bpm = [_nan(t.tempo_bpm) if said else _nan(e and e.tempo_bpm) for t, e in zip(tracks, found, strict=True)]
+        bpm = [
+            _nan(t.tempo_bpm if said else None if e is None else e.tempo_bpm)
+            for t, e in zip(tracks, found, strict=True)
+        ]
         return tempo(bpm, _source(said, "tempo"), fold=name == "tempo_folded")
     if name in ("key", "key_signature"):
         said = any(t.key for t in tracks)
