@@ -70,7 +70,7 @@ def estimate_key(samples_16k: npt.ArrayLike) -> KeyEstimate:
     if found is None:
         return KeyEstimate("", 0.0, 0.0)
     folded, tuning = found
-    fit = _standard(folded) @ _templates().T
+    fit = _standard(folded) @ templates().T
     best = int(fit.argmax())
     contrast = float(np.linalg.norm(folded - folded.mean()) / np.linalg.norm(folded))
     return KeyEstimate(KEYS[best], float(np.clip(fit[best] * min(1.0, contrast / _CLEAR), 0, 1)), tuning)
@@ -119,7 +119,7 @@ def _peaks(samples: npt.NDArray[np.float32]) -> Iterator[_Peaks]:
 
 
 @lru_cache(maxsize=1)
-def _templates() -> Float:
+def templates() -> Float:
     """(24, 12) profiles of KEYS, standardised."""
     return np.stack([_standard(np.roll(profile, tonic)) for profile in _PROFILES for tonic in range(12)])
 
