@@ -22,7 +22,7 @@ from nearfield.sound.mel import DEFAULT, MelConfig
 TEMPO_RANGE_BPM = (30.0, 300.0)
 PREFERRED_BPM = 120.0
 PREFERENCE_OCTAVES = 1.0  # the deviation of the log-normal preference
-MIN_CONFIDENCE = 0.1  # below it there is hardly a beat: studies/estimators/tune.py says what noise reaches
+MIN_CONFIDENCE = 0.1  # white noise of 5 s and more stays below; of tracks with a beat nearly all are above
 SHORTEST_S = 4.0
 
 _GROUPS = 8
