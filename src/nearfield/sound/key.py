@@ -6,6 +6,7 @@ the pitch classes of half-second frames are averaged at equal length. The key is
 (Krumhansl 1990). The profiles are what 400 grooves of the training split sound like on the mean, since those of
 Krumhansl and Kessler, Temperley, and Albrecht and Shanahan were right less often on styles left out of the fit and on
 the band (studies/estimators/tune.py); both corpora share their functional harmony, so real music may be another matter.
+What cannot be told from pitch classes alone, such as a minor loop from its relative major, is often told wrongly.
 Above 1000 Hz partials that are no octaves of their note take over: measured, they cost accuracy.
 """
 
@@ -22,7 +23,7 @@ TONICS = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 MODES = ("major", "minor")
 KEYS = tuple(f"{tonic} {mode}" for mode in MODES for tonic in TONICS)
 RATE_HZ = 16_000
-MIN_CONFIDENCE = 0.3  # below it hardly any pitch class stands out
+MIN_CONFIDENCE = 0.3  # white noise of 5 s and more stays below
 SHORTEST_S = 1.0
 
 _WINDOW, _HOP = 8192, 4096
@@ -63,8 +64,8 @@ class _Peaks:
 def estimate_key(samples_16k: npt.ArrayLike) -> KeyEstimate:
     """Key of mono samples (n,) at 16 kHz; one key is assumed throughout, and sharps name it.
 
-    Noise, drums and silence have no key or one of low confidence. Below one second: none. Raises ValueError for another
-    shape or samples that are not finite.
+    Silence has no key and noise one of low confidence, but a drum that always sounds alike can pass for pitch. Below one
+    second: none. Raises ValueError for another shape or samples that are not finite.
     """
     found = chroma(samples_16k)
     if found is None:
