@@ -71,13 +71,11 @@ def test_level_does_not_matter() -> None:
     assert soft.confidence == pytest.approx(loud.confidence, abs=0.02)
 
 
-def test_noise_and_bursts_of_noise_have_hardly_any_confidence() -> None:
+def test_noise_has_hardly_any_confidence() -> None:
     rng = np.random.default_rng(1)
     for seconds in (5, 20, 20):
         noise = (0.1 * rng.standard_normal(seconds * RATE_HZ)).astype(np.float32)
         assert estimate_key(noise).confidence < MIN_CONFIDENCE
-    bursts = np.exp(-np.arange(RATE_HZ // 2) / 200) * rng.standard_normal((40, RATE_HZ // 2))
-    assert estimate_key(0.2 * bursts.ravel()).confidence < MIN_CONFIDENCE
 
 
 @pytest.mark.parametrize("sound", [np.zeros(0), np.zeros(5 * RATE_HZ), np.full(RATE_HZ // 2, 0.1)])
