@@ -1,0 +1,88 @@
+"""Intervals of figures over a neighbour graph, whose edges share tracks: a track asks, and is the answer to others.
+
+A figure is linearised: what each track adds to it, asking and answering, and what each pair of tracks adds beyond that.
+The variance is that of dyadic regression (Fafchamps and Gubert 2007; Aronow, Samii and Assenova, Political Analysis 2015):
+the squares of what touches a track, less what is then counted twice, the squares of the pairs. It holds where hubs
+exist, which a bootstrap over the tracks that ask does not see (docs/decisions/0010-locality-intervals.md).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.sparse import coo_array, csr_array
+from scipy.special import stdtr, stdtrit
+
+from nearfield.study.metrics import Estimate
+
+Floats = npt.NDArray[np.float64]
+Indices = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Influence:
+    """A figure with what tracks and pairs of tracks add to its error.
+
+    `tracks` (N,): of each track, as asker and as candidate; they sum to 0. `pairs` (N, N), upper triangle: the part of it
+    that belongs to two tracks together and so stands in both. `clusters` (N,): tracks that count as one.
+    `counted_twice`: the share of the pairs' squares that the tracks' squares hold twice; below 1 where the neighbours are
+    a good part of all, since what they have the others lack. `n`: how many tracks are asked.
+    """
+
+    value: float
+    tracks: Floats
+    pairs: csr_array
+    clusters: Indices
+    n: int
+    counted_twice: float = 1.0
+
+    def minus(self, other: Influence) -> Influence:
+        """The difference of two figures over the same tracks, asked about the same property in two spaces.
+
+        What tracks have with those not near them is the same in both and drops out, so pairs count in full.
+        """
+        tracks, pairs = self.tracks - other.tracks, csr_array(self.pairs - other.pairs)
+        return Influence(self.value - other.value, tracks, pairs, self.clusters, self.n)
+
+    def error(self) -> tuple[float, float]:
+        """Standard error, and the degrees of freedom of the t distribution that goes with it.
+
+        Degrees of freedom: how many tracks of equal weight would be as uneven, (sum of squares)^2 / sum of fourth
+        powers; a few hubs that carry all make them few.
+        """
+        squares = np.bincount(self.clusters, self.tracks) ** 2
+        whole = float(squares.sum())
+        if whole <= 0:
+            return 0.0, float("inf")
+        # a pair stands in two tracks, so that no less than half can be left
+        variance = max(whole - self.counted_twice * _pair_squares(self.pairs, self.clusters), whole / 2)
+        return float(np.sqrt(variance)), max(whole**2 / float((squares**2).sum()), 1.0)
+
+    def estimate(self, least: float = -np.inf, most: float = np.inf) -> Estimate:
+        """Value and 95 % interval, kept within what the figure can be."""
+        error, freedom = self.error()
+        reach = float(stdtrit(freedom, 0.975)) * error if error else 0.0
+        return Estimate(self.value, max(self.value - reach, least), min(self.value + reach, most), self.n)
+
+    def p_value(self) -> float:
+        """Two-sided p of the value being 0, from the same error."""
+        error, freedom = self.error()
+        if error == 0:
+            return 1.0 if self.value == 0 else 0.0
+        return float(2 * stdtr(freedom, -abs(self.value) / error))
+
+
+def pair_matrix(first: Indices, second: Indices, values: Floats, n: int) -> csr_array:
+    """(N, N) sums of values by unordered pair, in the upper triangle."""
+    low, high = np.minimum(first, second), np.maximum(first, second)
+    return csr_array(coo_array((values, (low, high)), shape=(n, n)))
+
+
+def _pair_squares(pairs: csr_array, clusters: Indices) -> float:
+    entries = pairs.tocoo()
+    one, other = clusters[entries.row], clusters[entries.col]
+    apart = one != other  # within a cluster nothing is counted twice
+    n = int(clusters.max()) + 1
+    return float((pair_matrix(one[apart], other[apart], entries.data[apart], n).data ** 2).sum())
