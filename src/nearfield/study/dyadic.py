@@ -2,8 +2,7 @@
 
 A figure is linearised: what each track adds to it, asking and answering, and what each pair of tracks adds beyond that.
 The variance is that of dyadic regression (Fafchamps and Gubert 2007; Aronow, Samii and Assenova, Political Analysis 2015):
-the squares of what touches a track, less what is then counted twice, the squares of the pairs. It holds where hubs
-exist, which a bootstrap over the tracks that ask does not see (docs/decisions/0010-locality-intervals.md).
+the squares of what touches a track, less the squares of what is then counted twice. It holds where hubs exist, which a bootstrap over the tracks that ask does not see (docs/decisions/0010-locality-intervals.md).
 """
 
 from __future__ import annotations
@@ -26,25 +25,28 @@ class Influence:
     """A figure with what tracks and pairs of tracks add to its error.
 
     `tracks` (N,): of each track, as asker and as candidate; they sum to 0. `pairs` (N, N), upper triangle: the part of it
-    that belongs to two tracks together and so stands in both. `clusters` (N,): tracks that count as one.
-    `counted_twice`: the share of the pairs' squares that the tracks' squares hold twice; below 1 where the neighbours are
-    a good part of all, since what they have the others lack. `n`: how many tracks are asked.
+    that belongs to two tracks together and so stands in both. `answers` (N, N), asker by answerer: what belongs to the
+    answerer but stands in its askers too. `clusters` (N,): tracks that count as one. `n`: how many tracks are asked.
+    `pairs_left`, `answers_left`: the share of those squares that the tracks' squares do hold; below 1 where the neighbours
+    are a good part of all, since a track's chance, which is taken off, holds them too.
     """
 
     value: float
     tracks: Floats
     pairs: csr_array
+    answers: csr_array
     clusters: Indices
     n: int
-    counted_twice: float = 1.0
+    pairs_left: float = 1.0
+    answers_left: float = 1.0
 
     def minus(self, other: Influence) -> Influence:
         """The difference of two figures over the same tracks, asked about the same property in two spaces.
 
-        What tracks have with those not near them is the same in both and drops out, so pairs count in full.
+        Chance is the same in both and drops out, so pairs and answers count in full.
         """
-        tracks, pairs = self.tracks - other.tracks, csr_array(self.pairs - other.pairs)
-        return Influence(self.value - other.value, tracks, pairs, self.clusters, self.n)
+        pairs, answers = csr_array(self.pairs - other.pairs), csr_array(self.answers - other.answers)
+        return Influence(self.value - other.value, self.tracks - other.tracks, pairs, answers, self.clusters, self.n)
 
     def error(self) -> tuple[float, float]:
         """Standard error, and the degrees of freedom of the t distribution that goes with it.
@@ -56,8 +58,9 @@ class Influence:
         whole = float(squares.sum())
         if whole <= 0:
             return 0.0, float("inf")
-        # a pair stands in two tracks, so that no less than half can be left
-        variance = max(whole - self.counted_twice * _pair_squares(self.pairs, self.clusters), whole / 2)
+        pairs = self.pairs_left * _squares(self.pairs, self.clusters, ordered=False)
+        answers = self.answers_left * _squares(self.answers, self.clusters, ordered=True)
+        variance = max(whole - pairs - answers, pairs)  # what pairs have alone is left in any case
         return float(np.sqrt(variance)), max(whole**2 / float((squares**2).sum()), 1.0)
 
     def estimate(self, least: float = -np.inf, most: float = np.inf) -> Estimate:
@@ -74,15 +77,17 @@ class Influence:
         return float(2 * stdtr(freedom, -abs(self.value) / error))
 
 
-def pair_matrix(first: Indices, second: Indices, values: Floats, n: int) -> csr_array:
-    """(N, N) sums of values by unordered pair, in the upper triangle."""
-    low, high = np.minimum(first, second), np.maximum(first, second)
-    return csr_array(coo_array((values, (low, high)), shape=(n, n)))
+def pair_matrix(first: Indices, second: Indices, values: Floats, n: int, ordered: bool = False) -> csr_array:
+    """(N, N) sums of values by pair of tracks, unordered ones in the upper triangle."""
+    if not ordered:
+        first, second = np.minimum(first, second), np.maximum(first, second)
+    return csr_array(coo_array((values, (first, second)), shape=(n, n)))
 
 
-def _pair_squares(pairs: csr_array, clusters: Indices) -> float:
+def _squares(pairs: csr_array, clusters: Indices, ordered: bool) -> float:
+    """Sum of the squares of what pairs of clusters have; within a cluster nothing is counted twice."""
     entries = pairs.tocoo()
     one, other = clusters[entries.row], clusters[entries.col]
-    apart = one != other  # within a cluster nothing is counted twice
-    n = int(clusters.max()) + 1
-    return float((pair_matrix(one[apart], other[apart], entries.data[apart], n).data ** 2).sum())
+    apart = one != other
+    sums = pair_matrix(one[apart], other[apart], entries.data[apart], int(clusters.max()) + 1, ordered)
+    return float((sums.data**2).sum())

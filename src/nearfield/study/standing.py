@@ -165,16 +165,14 @@ class Standing:
         tracks += seen / k * np.bincount(self.nearest.ravel(), beyond.ravel(), self.graph.n)
         tracks += chance * self.chance_pull + best * self.best_pull
         usual = (1 - index) * self.chance_pull * self.allowed / n_asked
-        alone = seen / k / n_asked * (beyond - usual[self.nearest])
-        pairs = pair_matrix(np.repeat(self.rows, k), self.nearest.ravel(), alone.ravel(), self.graph.n)
-        twice = self._counted_twice()
-        return Influence(value, tracks / n_asked, pairs, self.graph.clusters, n_asked, twice)
+        weight, ends = seen / k / n_asked, (np.repeat(self.rows, k), self.nearest.ravel())
+        pairs = pair_matrix(*ends, weight * (beyond - usual[self.nearest]).ravel(), self.graph.n)
+        answers = pair_matrix(*ends, weight * usual[ends[1]], self.graph.n, ordered=True)
+        left = (self._pairs_left(), max(1 - k / self.allowed, 0.0))
+        return Influence(value, tracks / n_asked, pairs, answers, self.graph.clusters, n_asked, *left)
 
-    def _counted_twice(self) -> float:
-        """Sum over pairs of (edges - expected edges)^2, over that of edges^2: what is chance to a track holds its pairs too.
-
-        Expected: each asker spreads its K evenly over its candidates.
-        """
+    def _pairs_left(self) -> float:
+        """Sum over pairs of (edges - expected edges)^2, over that of edges^2; expected: K spread evenly over the candidates."""
         n_asked, k = self.apart.shape
         share, n = k / self.allowed, self.graph.n
         edges = pair_matrix(np.repeat(self.rows, k), self.nearest.ravel(), np.ones(n_asked * k), n).data
