@@ -12,7 +12,9 @@ Matrix = np.ndarray
 def slow_nearest(vectors: Matrix, allowed: list[list[int]], k: int) -> list[list[int]]:
     """Of each track the k allowed others of highest cosine, ties to the lower number."""
     points = vectors.astype(float) / np.linalg.norm(vectors.astype(float), axis=1, keepdims=True)
-    return [sorted(them, key=lambda j: (-round(float(points[i] @ points[j]), 7), j))[:k] for i, them in enumerate(allowed)]
+    return [
+        sorted(them, key=lambda j: (-round(float(points[i] @ points[j]), 7), j))[:k] for i, them in enumerate(allowed)
+    ]
 
 
 def slow_parts(distances: Matrix, nearest: list[list[int]], allowed: list[list[int]], k: int) -> dict[str, Matrix]:
@@ -27,9 +29,7 @@ def slow_parts(distances: Matrix, nearest: list[list[int]], allowed: list[list[i
 
 
 def slow_index(parts: dict[str, Matrix]) -> float:
-    return float(
-        (parts["chance"].mean() - parts["seen"].mean()) / (parts["chance"].mean() - parts["best"].mean())
-    )
+    return float((parts["chance"].mean() - parts["seen"].mean()) / (parts["chance"].mean() - parts["best"].mean()))
 
 
 def slow_variance(distances: Matrix, nearest: list[list[int]], allowed: list[list[int]], k: int) -> float:

@@ -29,9 +29,7 @@ def barred(row: int, n: int, groups: list[npt.NDArray[np.int64]]) -> list[int]:
     levels=st.sampled_from([0, 1, 2, 1000]),
     n_groups=st.integers(0, 2),
 )
-def test_equals_the_search_for_one(
-    seed: int, n: int, d: int, k: int, block: int, levels: int, n_groups: int
-) -> None:
+def test_equals_the_search_for_one(seed: int, n: int, d: int, k: int, block: int, levels: int, n_groups: int) -> None:
     rng = np.random.default_rng(seed)  # few levels: many ties and zero vectors
     vectors = rng.integers(-levels, levels + 1, (n, d)).astype(np.float32)
     groups = [rng.integers(-1, 3, n) for _ in range(n_groups)]
@@ -53,7 +51,7 @@ def test_blocks_and_chosen_queries_do_not_change_a_bit(monkeypatch: pytest.Monke
     assert whole.indices[7].tolist() == list(range(100, 130))
     assert whole.indices[100].tolist() == [7, *range(101, 130)]
     assert whole.indices[305].tolist() == list(range(30))  # nothing is near a zero vector: ties by number
-    monkeypatch.setattr(all_pairs, "_QUERY_BLOCK", 77)
+    monkeypatch.setattr(all_pairs, "QUERY_BLOCK", 77)
     rows = rng.permutation(900)[:200]
     part = nearest_of_all(vectors, 30, queries=rows, block=111)
     assert np.array_equal(part.indices, whole.indices[rows])

@@ -9,17 +9,18 @@ Where more than a pool holds lies within rounding of the bar (many equal vectors
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from nearfield.errors import SpaceError
-from nearfield.search.exact import HAIR, Floats, Indices, TopK, merge, rescored, top_k, unit_rows
+from nearfield.search.exact import HAIR, Floats, Indices, TopK, merge, rescored, row_lengths, top_k, unit_rows
 
 Groups = Sequence[npt.ArrayLike]
 
-_QUERY_BLOCK = 1024
-_VECTOR_BLOCK = 4096  # 1024 x 4096 products are 16 MiB
+QUERY_BLOCK = 1024
+VECTOR_BLOCK = 4096  # 1024 x 4096 products are 16 MiB
 _SPARE = 32  # places of a pool beyond K, for what rounding leaves undecided
 
 
@@ -28,7 +29,7 @@ def nearest_of_all(
     k: int,
     exclude_groups: Groups | npt.NDArray[np.integer] | None = None,
     queries: npt.ArrayLike | None = None,
-    block: int = _VECTOR_BLOCK,
+    block: int = VECTOR_BLOCK,
 ) -> TopK:
     """The `k` other vectors (N, D) of highest cosine for every vector, or for the rows (Q,) named by `queries`.
 
@@ -45,12 +46,15 @@ def nearest_of_all(
     rows = np.arange(n) if queries is None else query_rows(queries, n)
     k = max(0, min(k, n - 1))
     unit = np.empty((n, vectors.shape[1]), np.float32)
-    for first in range(0, n, _QUERY_BLOCK):
-        unit[first : first + _QUERY_BLOCK] = unit_rows(np.asarray(vectors[first : first + _QUERY_BLOCK], np.float32), first)
+    for first in range(0, n, QUERY_BLOCK):
+        unit[first : first + QUERY_BLOCK] = unit_rows(
+            np.asarray(vectors[first : first + QUERY_BLOCK], np.float32), first
+        )
+    space = _Space(unit, row_lengths(unit), groups)
     indices, scores = np.full((len(rows), k), -1, np.int64), np.full((len(rows), k), -np.inf, np.float32)
-    for first in range(0, len(rows) if k else 0, _QUERY_BLOCK):
-        part = slice(first, first + _QUERY_BLOCK)
-        _search(rows[part], unit, groups, max(1, block), indices[part], scores[part])
+    for first in range(0, len(rows) if k else 0, QUERY_BLOCK):
+        part = slice(first, first + QUERY_BLOCK)
+        _search(rows[part], space, max(1, block), indices[part], scores[part])
     return TopK(indices, scores)
 
 
@@ -85,31 +89,40 @@ def same_group(groups: npt.NDArray[np.int64], rows: Indices, others: Indices) ->
     return same
 
 
-def _search(
-    rows: Indices, unit: Floats, groups: npt.NDArray[np.int64], block: int, indices: Indices, scores: Floats
-) -> None:
+@dataclass(frozen=True, eq=False)
+class _Space:
+    """(N, D) unit vectors, their lengths (N,) to the last bit, and who may not meet whom (G, N)."""
+
+    unit: Floats
+    lengths: npt.NDArray[np.float64]
+    groups: Indices
+
+    def barred(self, rows: Indices, others: Indices) -> npt.NDArray[np.bool_]:
+        return np.asarray((rows == others) | same_group(self.groups, rows, others))
+
+
+def _search(rows: Indices, space: _Space, block: int, indices: Indices, scores: Floats) -> None:
     """Fill (Q, K) indices and scores of a block of query rows."""
-    asked, pools = unit[rows], _Pools(len(rows), indices.shape[1])
+    unit, k = space.unit, indices.shape[1]
+    asked, pools = unit[rows], _Pools(len(rows), k)
     for first in range(0, len(unit), block):
         rough = asked @ unit[first : first + block].T
         if first == 0:
-            numbers = np.arange(rough.shape[1])
-            rough[same_group(groups, rows[:, None], numbers) | (rows[:, None] == numbers)] = -np.inf
+            rough[space.barred(rows[:, None], np.arange(rough.shape[1]))] = -np.inf
             q, column = _best_of_each(rough, pools.width)
         else:
             q, column = np.divmod(np.flatnonzero(rough >= pools.bars[:, None]), rough.shape[1])
-            keep = (rows[q] != column + first) & ~same_group(groups, rows[q], column + first)
+            keep = ~space.barred(rows[q], column + first)
             q, column = q[keep], column[keep]
         pools.add(q, column + first, rough[q, column])
     unsure = pools.overflowed()
     for q in np.flatnonzero(~unsure):
         near = pools.numbers[q, pools.scores[q] >= pools.bars[q]]
         near = near[near >= 0]
-        merge(indices[q], scores[q], near, rescored(asked[q], unit[near]))
+        merge(indices[q], scores[q], near, rescored(asked[q], unit[near], space.lengths[near]))
     for q in np.flatnonzero(unsure):
-        numbers = np.arange(len(unit))
-        gone = np.flatnonzero(same_group(groups, rows[q], numbers) | (numbers == rows[q]))
-        slow = top_k(asked[q], unit, indices.shape[1], [gone.tolist()])
+        gone = np.flatnonzero(space.barred(rows[q], np.arange(len(unit))))
+        slow = top_k(asked[q], unit, k, [gone.tolist()])
         indices[q], scores[q] = slow.indices[0], slow.scores[0]
 
 

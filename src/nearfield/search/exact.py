@@ -103,13 +103,18 @@ def _nearest(row: Floats, k: int, worst: np.float32) -> Indices:
     return cast(Indices, np.flatnonzero((row >= bar - HAIR) & (row > -np.inf)))
 
 
-def rescored(query: Floats, vectors: Floats) -> Floats:
-    """(n,) cosines in float64, each row by itself; rounded to float32 within -1..1."""
+def rescored(query: Floats, vectors: Floats, lengths: npt.NDArray[np.float64] | None = None) -> Floats:
+    """(n,) cosines in float64, each row by itself; rounded to float32 within -1..1. `lengths`: of the rows, if known."""
     dots = np.einsum("nd,d->n", vectors, query, dtype=np.float64)
-    norms = np.sqrt(np.einsum("nd,nd->n", vectors, vectors, dtype=np.float64))
-    norms *= np.sqrt(np.einsum("d,d->", query, query, dtype=np.float64))
+    norms = row_lengths(vectors) if lengths is None else lengths
+    norms = norms * np.sqrt(np.einsum("d,d->", query, query, dtype=np.float64))
     exact = np.divide(dots, norms, out=np.zeros_like(dots), where=norms > 0)
     return cast(Floats, np.clip(exact, -1, 1).astype(np.float32))
+
+
+def row_lengths(vectors: Floats) -> npt.NDArray[np.float64]:
+    """(n,) in float64, each row by itself."""
+    return np.asarray(np.sqrt(np.einsum("nd,nd->n", vectors, vectors, dtype=np.float64)))
 
 
 def merge(indices: Indices, scores: Floats, new_indices: Indices, new_scores: Floats) -> None:

@@ -12,41 +12,22 @@ tracks that groups link count as one, is the careful one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Protocol
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from nearfield.errors import SpaceError
-from nearfield.search.all_pairs import Groups, group_table, nearest_of_all
+from nearfield.search.all_pairs import Groups, group_table
 from nearfield.study.dyadic import Floats, Indices, Influence
 from nearfield.study.metrics import Estimate, Vectors
-from nearfield.study.standing import Apart, Graph, Reach, Standing, reach_of, standing_at
+from nearfield.study.scales import Property, Scales, asked_rows, graph_of, usable, whole_sizes
+from nearfield.study.standing import Graph, Standing
 
 SIZES = (1, 5, 10, 20, 50, 100)
 MOST_ASKED = 5_000
 PERMUTATIONS = 999
-
-
-class Property(Protocol):
-    """A property of N tracks: where it is `known` (N,), and how far two tracks are apart in it.
-
-    `between(a, b)` takes two integer arrays that broadcast and returns distances >= 0, the same both ways, 0 from a track to
-    itself; it is asked about known tracks only. Two tracks agree when their distance is at most `agrees_within`.
-    """
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def known(self) -> npt.NDArray[np.bool_]: ...
-    @property
-    def between(self) -> Callable[[Indices, Indices], Floats]: ...
-    @property
-    def agrees_within(self) -> float: ...
 
 
 @dataclass(frozen=True)
@@ -140,16 +121,18 @@ def neighbourhood(
     best. More than `most_asked` tracks: as many drawn at random ask, all answer. Raises SpaceError for shapes that do not
     fit, sizes below 1, and NaN or infinity in a vector.
     """
-    tracks = _usable([vectors], prop)
+    tracks = usable([vectors], prop)
     groups = group_table(exclude_groups, len(vectors))[:, tracks]
     n_known = int(np.count_nonzero(prop.known))
     counts = (len(tracks), len(vectors) - n_known, n_known - len(tracks))
     if len(tracks) < 3:
-        reason = f"not measurable: {len(tracks)} of {len(vectors)} tracks have {prop.name} and a direction; three are needed"
+        reason = (
+            f"not measurable: {len(tracks)} of {len(vectors)} tracks have {prop.name} and a direction; three are needed"
+        )
         return Neighbourhood(prop.name, *counts, 0, 0, (), reason)
-    rows = _rows(len(tracks), most_asked, rng)
-    graph = _graph(vectors[tracks], rows, groups, _sizes(sizes))
-    scales = _Scales.of(graph, prop, tracks, _sizes(sizes))
+    rows = asked_rows(len(tracks), most_asked, rng)
+    graph = graph_of(vectors[tracks], rows, groups, whole_sizes(sizes))
+    scales = Scales.of(graph, prop, tracks, whole_sizes(sizes))
     tails = _permuted(graph, prop, tracks, scales, permutations, rng)
     found = tuple(_neighbours(scales, s, tails) for s in range(len(scales.sizes)))
     return Neighbourhood(prop.name, *counts, len(rows), permutations, found)
@@ -171,15 +154,15 @@ def compare(
     if len(first) != len(second):
         cause = f"spaces of {len(first)} and {len(second)} tracks"
         raise SpaceError("compare", cause, "give both the same tracks in the same order")
-    tracks = _usable([first, second], prop)
-    asked_sizes = _sizes(sizes)
+    tracks = usable([first, second], prop)
+    asked_sizes = whole_sizes(sizes)
     if len(tracks) < 3:
         reason = f"not measurable: {len(tracks)} tracks have {prop.name} and a direction in both; three are needed"
         return tuple(_no_difference(prop, k, m, reason) for k in asked_sizes for m in ("distance", "disagree"))
     groups = group_table(exclude_groups, len(first))[:, tracks]
-    rows = _rows(len(tracks), most_asked, rng)
-    one = _Scales.of(_graph(first[tracks], rows, groups, asked_sizes), prop, tracks, asked_sizes)
-    other = one.in_space(_graph(second[tracks], rows, groups, asked_sizes))
+    rows = asked_rows(len(tracks), most_asked, rng)
+    one = Scales.of(graph_of(first[tracks], rows, groups, asked_sizes), prop, tracks, asked_sizes)
+    other = one.in_space(graph_of(second[tracks], rows, groups, asked_sizes))
     return tuple(
         _difference(prop, k, measure, a[s], b[s])
         for s, k in enumerate(one.sizes)
@@ -187,80 +170,7 @@ def compare(
     )
 
 
-def _usable(spaces: Sequence[Vectors], prop: Property) -> Indices:
-    """Numbers of the tracks that ask and answer: the property known, and a direction in each space."""
-    known = np.asarray(prop.known, bool).copy()
-    for vectors in spaces:
-        if vectors.ndim != 2 or known.shape != (len(vectors),):
-            cause = f"{prop.name} is given for {known.size} tracks, the vectors have shape {vectors.shape}"
-            raise SpaceError("neighbourhood", cause, "give vectors (N, D) and a property of the same N tracks")
-        bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
-        if bad.size:
-            raise SpaceError("neighbourhood", f"vector {bad[0]} holds NaN or infinity", "embed it again, or leave it out")
-        known &= vectors.any(axis=1)
-    return np.flatnonzero(known)
-
-
-def _sizes(sizes: Sequence[int]) -> tuple[int, ...]:
-    if not sizes or min(sizes) < 1:
-        raise SpaceError("neighbourhood", f"sizes {list(sizes)}", "ask for one neighbour or more")
-    return tuple(sorted(set(sizes)))
-
-
-def _rows(n: int, most: int, rng: np.random.Generator) -> Indices:
-    return np.arange(n) if n <= most else np.sort(rng.choice(n, most, replace=False))
-
-
-def _graph(vectors: Vectors, rows: Indices, groups: Indices, sizes: Sequence[int]) -> Graph:
-    nearest = nearest_of_all(vectors, max(sizes), list(groups), rows).indices
-    return Graph(rows, nearest, groups, _clusters(groups, len(vectors)))
-
-
-def _clusters(groups: Indices, n: int) -> Indices:
-    """(N,) numbers of the sets of tracks that the groups (G, N) link, directly or through others."""
-    edges = [np.empty((2, 0), np.int64)]
-    for group in groups:
-        members = np.flatnonzero(group >= 0)
-        order = members[np.argsort(group[members], kind="stable")]
-        same = group[order[1:]] == group[order[:-1]]
-        edges.append(np.stack([order[:-1][same], order[1:][same]]))
-    one, other = np.concatenate(edges, axis=1)
-    links = coo_array((np.ones(len(one)), (one, other)), shape=(n, n))
-    return np.asarray(connected_components(links, directed=False)[1], np.int64)
-
-
-@dataclass(frozen=True, eq=False)
-class _Scales:
-    """The standings of one space at every K, in distance and in disagreement."""
-
-    sizes: tuple[int, ...]
-    apart: tuple[Apart, Apart]
-    reach: tuple[Reach, Reach]
-    distance: tuple[Standing, ...]
-    disagree: tuple[Standing, ...]
-
-    @classmethod
-    def of(cls, graph: Graph, prop: Property, tracks: Indices, sizes: tuple[int, ...]) -> _Scales:
-        def distance(a: Indices, b: Indices) -> Floats:
-            return np.asarray(prop.between(tracks[a], tracks[b]), np.float64)
-
-        def disagree(a: Indices, b: Indices) -> Floats:
-            return np.asarray(distance(a, b) > prop.agrees_within, np.float64)
-
-        apart = (distance, disagree)
-        reach = (reach_of(graph, distance, sizes), reach_of(graph, disagree, sizes))
-        return cls(sizes, apart, reach, (), ()).in_space(graph)
-
-    def in_space(self, graph: Graph) -> _Scales:
-        """The same with the neighbours of another space."""
-        standings = []
-        for apart, reach in zip(self.apart, self.reach, strict=True):
-            seen = apart(graph.rows[:, None], graph.nearest)  # where there are fewer than K, -1: not read
-            standings.append(tuple(standing_at(graph, reach, seen, s) for s in range(len(self.sizes))))
-        return replace(self, distance=standings[0], disagree=standings[1])
-
-
-def _neighbours(scales: _Scales, s: int, tails: tuple[Floats, Floats] | None) -> Neighbours:
+def _neighbours(scales: Scales, s: int, tails: tuple[Floats, Floats] | None) -> Neighbours:
     k, standing = scales.sizes[s], scales.disagree[s]
     asked = len(standing.rows)
     if not asked:
@@ -306,7 +216,7 @@ def _reason(standing: Standing) -> str:
 
 
 def _permuted(
-    graph: Graph, prop: Property, tracks: Indices, scales: _Scales, rounds: int, rng: np.random.Generator
+    graph: Graph, prop: Property, tracks: Indices, scales: Scales, rounds: int, rng: np.random.Generator
 ) -> tuple[Floats, Floats] | None:
     """For both measures (S, 2): the shares of permutations that see as little distance as the data, and as much."""
     if rounds < 1:
@@ -322,11 +232,13 @@ def _permuted(
 
 
 def _seen_by_chance(
-    graph: Graph, prop: Property, tracks: Indices, scales: _Scales, rounds: int, rng: np.random.Generator
+    graph: Graph, prop: Property, tracks: Indices, scales: Scales, rounds: int, rng: np.random.Generator
 ) -> Iterator[tuple[Floats, Floats]]:
     """For both measures (S,) means over the K nearest, each time with the property dealt out anew."""
     width = graph.nearest.shape[1]
-    weights = [a.astype(float) / max(int(a.sum()), 1) / k for a, k in zip(scales.reach[0].asked, scales.sizes, strict=True)]
+    weights = [
+        a.astype(float) / max(int(a.sum()), 1) / k for a, k in zip(scales.reach[0].asked, scales.sizes, strict=True)
+    ]
     last = np.minimum(scales.sizes, width) - 1
     for _ in range(rounds):
         dealt = tracks[rng.permutation(graph.n)]

@@ -82,9 +82,7 @@ def reach_of(graph: Graph, apart: Apart, sizes: Sequence[int]) -> Reach:
     return Reach(tuple(sizes), allowed, chance, best, chance_pull, best_pull)
 
 
-def _best(
-    distances: Floats, sizes: Sequence[int], asked: npt.NDArray[np.bool_], best_pull: Floats
-) -> Floats:
+def _best(distances: Floats, sizes: Sequence[int], asked: npt.NDArray[np.bool_], best_pull: Floats) -> Floats:
     """(R, S) means of the K least of a block of rows (R, N); `best_pull` is added to.
 
     The mean of the K least moves with the weight of a candidate by what that is below the K-th least, as the expected
