@@ -116,14 +116,14 @@ def _search(rows: Indices, space: _Space, block: int, indices: Indices, scores: 
             q, column = q[keep], column[keep]
         pools.add(q, column + first, rough[q, column])
     unsure = pools.overflowed()
-    for q in np.flatnonzero(~unsure):
-        near = pools.numbers[q, pools.scores[q] >= pools.bars[q]]
+    for one in np.flatnonzero(~unsure):
+        near = pools.numbers[one, pools.scores[one] >= pools.bars[one]]
         near = near[near >= 0]
-        merge(indices[q], scores[q], near, rescored(asked[q], unit[near], space.lengths[near]))
-    for q in np.flatnonzero(unsure):
-        gone = np.flatnonzero(space.barred(rows[q], np.arange(len(unit))))
-        slow = top_k(asked[q], unit, k, [gone.tolist()])
-        indices[q], scores[q] = slow.indices[0], slow.scores[0]
+        merge(indices[one], scores[one], near, rescored(asked[one], unit[near], space.lengths[near]))
+    for one in np.flatnonzero(unsure):
+        gone = np.flatnonzero(space.barred(rows[one], np.arange(len(unit))))
+        slow = top_k(asked[one], unit, k, [gone.tolist()])
+        indices[one], scores[one] = slow.indices[0], slow.scores[0]
 
 
 def _best_of_each(rough: Floats, width: int) -> tuple[Indices, Indices]:

@@ -159,7 +159,7 @@ class Standing:
         n_asked, k = self.apart.shape
         beyond = self.apart - (self.chance - index * (self.chance - self.best))[:, None]
         asking = chance * self.chance + seen * self.seen + best * self.best
-        tracks = np.bincount(self.rows, asking - asking.mean(), self.graph.n)
+        tracks: Floats = np.bincount(self.rows, asking - asking.mean(), self.graph.n).astype(np.float64)
         tracks += seen / k * np.bincount(self.nearest.ravel(), beyond.ravel(), self.graph.n)
         tracks += chance * self.chance_pull + best * self.best_pull
         usual = (1 - index) * self.chance_pull * self.allowed / n_asked
