@@ -53,8 +53,8 @@ class Influence:
     def error(self) -> tuple[float, float]:
         """Standard error, and the degrees of freedom of the t distribution that goes with it.
 
-        Degrees of freedom: how many tracks of equal weight would be as uneven, (sum of squares)^2 / sum of fourth
-        powers; a few hubs that carry all make them few.
+        Degrees of freedom: Satterthwaite's for a sum of N squares, 2 S^2 / (F - S^2 / N) with S the sum of the squares and F
+        that of the fourth powers: about N where they are normal, few where some hubs carry all.
         """
         squares = np.bincount(self.clusters, self.tracks) ** 2
         whole = float(squares.sum())
@@ -63,7 +63,8 @@ class Influence:
         pairs = self.pairs_left * _squares(self.pairs, self.clusters, ordered=False)
         answers = self.answers_left * _squares(self.answers, self.clusters, ordered=True)
         variance = max(whole - pairs - answers, pairs)  # what pairs have alone is left in any case
-        return float(np.sqrt(variance)), max(whole**2 / float((squares**2).sum()), 1.0)
+        spread = float((squares**2).sum()) - whole**2 / np.unique(self.clusters).size
+        return float(np.sqrt(variance)), max(2 * whole**2 / spread, 1.0) if spread > 0 else float("inf")
 
     def estimate(self, least: float = -np.inf, most: float = np.inf) -> Estimate:
         """Value and 95 % interval, kept within what the figure can be."""

@@ -194,14 +194,15 @@ def _agreeing(disagree: Influence, k: int) -> Estimate:
 
 
 def _scale(standing: Standing, tails: Floats | None, most: float) -> Scale:
-    means = [standing.figure(**{name: 1.0}).estimate(0, most) for name in ("seen", "chance", "best")]
+    seen = standing.figure(seen=1).estimate(0, most)
+    chance, best = standing.figure(chance=1).estimate(0, most), standing.figure(best=1).estimate(0, most)
     reason = _reason(standing)
     if reason:
-        return Scale(*means, None, reason=reason)
+        return Scale(seen, chance, best, None, reason=reason)
     index = standing.index()
     less, more = (None, None) if tails is None else (float(tails[0]), float(tails[1]))
     both = None if less is None or more is None else min(1.0, 2 * min(less, more))
-    return Scale(*means, index.estimate(most=1), index.p_value(), less, both)
+    return Scale(seen, chance, best, index.estimate(most=1), index.p_value(), less, both)
 
 
 def _reason(standing: Standing) -> str:
@@ -244,7 +245,8 @@ def _seen_by_chance(
         dealt = tracks[rng.permutation(graph.n)]
         distances = np.asarray(prop.between(dealt[graph.rows][:, None], dealt[graph.nearest]), np.float64)
         both = (distances, (distances > prop.agrees_within).astype(float))
-        yield tuple(np.cumsum(np.array(weights) @ d, axis=1)[np.arange(len(last)), last] for d in both)  # type: ignore[misc]
+        means = [np.cumsum(np.array(weights) @ d, axis=1)[np.arange(len(last)), last] for d in both]
+        yield means[0], means[1]
 
 
 def _difference(prop: Property, k: int, measure: str, one: Standing, other: Standing) -> Difference:
