@@ -32,14 +32,14 @@ def test_the_index_is_its_definition(seed: int, n: int, k: int) -> None:
     rng = np.random.default_rng(seed)
     vectors = rng.normal(size=(n, 4)).astype(np.float32)
     apart = tempo_distances(list(rng.uniform(50, 200, n)))
-    assert locality(vectors, apart, rng, k).value == pytest.approx(slow_index(vectors, apart, k), abs=1e-9)
+    assert locality(vectors, apart, k).value == pytest.approx(slow_index(vectors, apart, k), abs=1e-9)
 
 
 def test_vectors_that_are_the_tempo_have_all_its_locality() -> None:
     rng = np.random.default_rng(0)
     octave = rng.uniform(0, 2, 200)
     circle = np.stack([np.cos(octave), np.sin(octave)], axis=1).astype(np.float32)  # nearer in angle, nearer in tempo
-    assert locality(circle, tempo_distances(list(60 * 2**octave)), rng).value == pytest.approx(1, abs=1e-6)
+    assert locality(circle, tempo_distances(list(60 * 2**octave))).value == pytest.approx(1, abs=1e-6)
 
 
 def test_random_vectors_have_none() -> None:
@@ -47,7 +47,7 @@ def test_random_vectors_have_none() -> None:
     for seed in range(100):
         rng = np.random.default_rng(seed)
         apart = tempo_distances(list(rng.uniform(50, 200, 60)))
-        values.append(locality(rng.normal(size=(60, 8)).astype(np.float32), apart, rng).value)
+        values.append(locality(rng.normal(size=(60, 8)).astype(np.float32), apart).value)
     assert abs(np.mean(values)) < 3 * np.std(values) / math.sqrt(100)
     assert np.std(values) < 0.1
 
@@ -56,15 +56,15 @@ def test_tracks_of_unknown_tempo_are_left_out() -> None:
     rng = np.random.default_rng(1)
     vectors = rng.normal(size=(40, 4)).astype(np.float32)
     tempo = [*rng.uniform(50, 200, 30), *[None] * 10]
-    whole = locality(vectors, tempo_distances(tempo), np.random.default_rng(0))
-    assert whole == locality(vectors[:30], tempo_distances(tempo[:30]), np.random.default_rng(0))
+    whole = locality(vectors, tempo_distances(tempo))
+    assert whole == locality(vectors[:30], tempo_distances(tempo[:30]))
     assert whole.n == 30
 
 
 @pytest.mark.parametrize("tempo", [[None] * 20, [120.0] * 20, [100.0] * 5 + [None] * 15])
 def test_a_property_that_says_nothing_has_no_index(tempo: list[float | None]) -> None:
     vectors = np.random.default_rng(0).normal(size=(20, 4)).astype(np.float32)
-    assert math.isnan(locality(vectors, tempo_distances(tempo), np.random.default_rng(0)).value)
+    assert math.isnan(locality(vectors, tempo_distances(tempo)).value)
 
 
 def test_tempo_distances_are_octaves_and_fold_at_the_octave() -> None:

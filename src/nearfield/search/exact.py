@@ -22,7 +22,7 @@ Indices = npt.NDArray[np.int64]
 _QUERY_BLOCK = 256
 _VECTOR_BLOCK = 32_768  # 256 queries x 32768 scores are 32 MiB
 _UNIT = 1e-5  # squared norms this near to 1 are let pass
-_HAIR = np.float32(2e-5)  # above that, and above the rounding of float32 products of a few thousand dimensions
+HAIR = np.float32(2e-5)  # above that, and above the rounding of float32 products of a few thousand dimensions
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +55,7 @@ def top_k(
     if exclude is not None and len(exclude) != len(asked):
         raise SpaceError("search", f"{len(exclude)} exclusions for {len(asked)} queries", "give one a query")
     k = max(0, min(k, len(vectors)))
-    unit = _unit(asked)
+    unit = unit_rows(asked)
     indices, scores = np.full((len(asked), k), -1, np.int64), np.full((len(asked), k), -np.inf, np.float32)
     for first in range(0, len(asked) if k else 0, _QUERY_BLOCK):
         rows = slice(first, first + _QUERY_BLOCK)
@@ -65,10 +65,10 @@ def top_k(
 
 def cosines(query: npt.ArrayLike, vectors: Floats, block: int = _VECTOR_BLOCK) -> Floats:
     """(N,) cosines of one query (D,) with all vectors (N, D), in blocks."""
-    unit = _unit(np.atleast_2d(np.asarray(query, np.float32)))[0]
+    unit = unit_rows(np.atleast_2d(np.asarray(query, np.float32)))[0]
     out = np.empty(len(vectors), np.float32)
     for first in range(0, len(vectors), block):
-        out[first : first + block] = _rescored(unit, _unit(vectors[first : first + block], first))
+        out[first : first + block] = rescored(unit, unit_rows(vectors[first : first + block], first))
     return out
 
 
@@ -83,7 +83,7 @@ def _search(
     """Fill (Q, K) indices and scores for one block of queries, going through the vectors block by block."""
     k = indices.shape[1]
     for first in range(0, len(vectors), block):
-        part = _unit(vectors[first : first + block], first)
+        part = unit_rows(vectors[first : first + block], first)
         rough = unit @ part.T
         for q, row in enumerate(rough):
             if exclude is not None and len(exclude[q]):
@@ -91,8 +91,8 @@ def _search(
                 row[gone[(gone >= 0) & (gone < len(part))]] = -np.inf
             near = _nearest(row, k, scores[q, -1])
             if near.size:
-                exact = _rescored(unit[q], part[near])
-                _merge(indices[q], scores[q], near + first, exact)
+                exact = rescored(unit[q], part[near])
+                merge(indices[q], scores[q], near + first, exact)
 
 
 def _nearest(row: Floats, k: int, worst: np.float32) -> Indices:
@@ -100,26 +100,32 @@ def _nearest(row: Floats, k: int, worst: np.float32) -> Indices:
     bar = worst
     if k < row.size:
         bar = max(bar, np.partition(row, row.size - k)[row.size - k])
-    return cast(Indices, np.flatnonzero((row >= bar - _HAIR) & (row > -np.inf)))
+    return cast(Indices, np.flatnonzero((row >= bar - HAIR) & (row > -np.inf)))
 
 
-def _rescored(query: Floats, vectors: Floats) -> Floats:
-    """(n,) cosines in float64, each row by itself; rounded to float32 within -1..1."""
+def rescored(query: Floats, vectors: Floats, lengths: npt.NDArray[np.float64] | None = None) -> Floats:
+    """(n,) cosines in float64, each row by itself; rounded to float32 within -1..1. `lengths`: of the rows, if known."""
     dots = np.einsum("nd,d->n", vectors, query, dtype=np.float64)
-    norms = np.sqrt(np.einsum("nd,nd->n", vectors, vectors, dtype=np.float64))
-    norms *= np.sqrt(np.einsum("d,d->", query, query, dtype=np.float64))
+    norms = row_lengths(vectors) if lengths is None else lengths
+    norms = norms * np.sqrt(np.einsum("d,d->", query, query, dtype=np.float64))
     exact = np.divide(dots, norms, out=np.zeros_like(dots), where=norms > 0)
     return cast(Floats, np.clip(exact, -1, 1).astype(np.float32))
 
 
-def _merge(indices: Indices, scores: Floats, new_indices: Indices, new_scores: Floats) -> None:
+def row_lengths(vectors: Floats) -> npt.NDArray[np.float64]:
+    """(n,) in float64, each row by itself."""
+    return np.asarray(np.sqrt(np.einsum("nd,nd->n", vectors, vectors, dtype=np.float64)))
+
+
+def merge(indices: Indices, scores: Floats, new_indices: Indices, new_scores: Floats) -> None:
+    """Take new vectors into one query's (K,) indices and scores, in place; ties go to the lower index."""
     every = np.concatenate([indices[indices >= 0], new_indices])
     score = np.concatenate([scores[indices >= 0], new_scores])
     best = np.lexsort((every, -score))[: indices.size]
     indices[: best.size], scores[: best.size] = every[best], score[best]
 
 
-def _unit(vectors: Floats, number: int = 0) -> Floats:
+def unit_rows(vectors: Floats, number: int = 0) -> Floats:
     """Rows of unit length to 1e-5, zero rows left zero; the same array when they are so already.
 
     `number` is that of the first row, for messages.

@@ -1,8 +1,7 @@
-"""Locality: how far the nearest neighbours agree on a property, against chance and against the best possible.
+"""Locality of a property given as an (N, N) matrix of distances: what training watches on some hundred tracks.
 
-For K neighbours: (chance - seen) / (chance - best), where `seen` is the mean distance in the property from a track to its
-K nearest, `chance` that to all others, and `best` that to the K others closest in the property. 0 is chance, 1 is
-perfect, below 0 the neighbours differ more than chance has it.
+The index is that of study/neighbourhood.py, (chance - seen) / (chance - best): 0 is chance, 1 is perfect, below 0 the
+neighbours differ more than chance has it. Larger catalogues and other figures are measured there.
 """
 
 from __future__ import annotations
@@ -12,7 +11,9 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from nearfield.study.metrics import Estimate, Vectors, bootstrap_mean, unit
+from nearfield.search.all_pairs import nearest_of_all
+from nearfield.study.metrics import Estimate, Vectors
+from nearfield.study.standing import Graph, Standing, reach_of, standing_at
 
 Distances = npt.NDArray[np.float64]
 NEIGHBOURS = 10
@@ -20,9 +21,15 @@ NEIGHBOURS = 10
 _PITCH_CLASS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 
 
-def locality(vectors: Vectors, distances: Distances, rng: np.random.Generator, k: int = NEIGHBOURS) -> Estimate:
-    """Index of (N, D) vectors, one a track, for (N, N) distances in a property, with an interval over the tracks."""
-    return bootstrap_mean(track_localities(vectors, distances, k), rng)
+def locality(vectors: Vectors, distances: Distances, k: int = NEIGHBOURS) -> Estimate:
+    """Index of (N, D) vectors, one a track, for (N, N) distances in a property, with its interval.
+
+    NaN throughout with fewer than k + 2 known tracks, or for a property that is the same for all.
+    """
+    standing = _standing(vectors, distances, k)
+    if standing is None:
+        return Estimate(float("nan"), float("nan"), float("nan"), 0)
+    return standing.index().estimate(most=1)
 
 
 def track_localities(vectors: Vectors, distances: Distances, k: int = NEIGHBOURS) -> npt.NDArray[np.float64]:
@@ -31,20 +38,21 @@ def track_localities(vectors: Vectors, distances: Distances, k: int = NEIGHBOURS
     NaN distances are not known: tracks of which the property is not known are neither asked about nor neighbours, nor in the
     answer. It is empty with fewer than k + 2 known tracks, or for a property that is the same for all.
     """
+    standing = _standing(vectors, distances, k)
+    return np.empty(0) if standing is None else standing.track_indices()
+
+
+def _standing(vectors: Vectors, distances: Distances, k: int) -> Standing | None:
     known = ~np.isnan(np.diagonal(distances))
-    distances = distances[np.ix_(known, known)]
-    n = len(distances)
+    distances, n = distances[np.ix_(known, known)], int(known.sum())
     if n < k + 2:
-        return np.empty(0)
-    similarity = unit(vectors[known]) @ unit(vectors[known]).T
-    np.fill_diagonal(similarity, -np.inf)
-    nearest = np.argsort(-similarity, axis=1, kind="stable")[:, :k]
-    seen = np.take_along_axis(distances, nearest, axis=1).mean(axis=1)
-    others = distances[~np.eye(n, dtype=bool)].reshape(n, n - 1)
-    chance = others.mean(axis=1)
-    best = np.sort(others, axis=1)[:, :k].mean(axis=1)
-    reach = (chance - best).mean()
-    return np.asarray((chance - seen) / reach) if reach > 1e-12 else np.empty(0)
+        return None
+    everyone = np.arange(n)
+    nearest = nearest_of_all(np.asarray(vectors, np.float32)[known], k).indices
+    graph = Graph(everyone, nearest, np.empty((0, n), np.int64), everyone)
+    reach = reach_of(graph, lambda a, b: distances[a, b], (k,))
+    standing = standing_at(graph, reach, distances[everyone[:, None], nearest], 0)
+    return standing if standing.span else None
 
 
 def tempo_distances(tempo_bpm: Sequence[float | None], fold: bool = False) -> Distances:

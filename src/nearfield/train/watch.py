@@ -86,7 +86,7 @@ class Watch:
         )
 
     def _locality(self, vectors: npt.NDArray[np.float32], distances: Distances) -> float | None:
-        value = locality(vectors, distances, self._rng()).value
+        value = locality(vectors, distances).value
         return None if math.isnan(value) else value
 
     def _rng(self) -> np.random.Generator:
