@@ -18,9 +18,10 @@ def command_line(words: Sequence[str]) -> str:
 
 
 def _public(word: str) -> str:
-    """An absolute path by its last two parts; any other word as it is."""
-    path = Path(word)
-    return str(Path(*path.parts[-2:])) if path.is_absolute() else word
+    """An absolute path, also behind NAME=, by its last two parts; any other word as it is."""
+    name, equals, given = word.rpartition("=")
+    path = Path(given)
+    return name + equals + str(Path(*path.parts[-2:])) if path.is_absolute() else word
 
 
 def commit() -> str:

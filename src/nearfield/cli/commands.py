@@ -13,6 +13,7 @@ import tyro
 from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, OmitSubcommandPrefixes, subcommand
 
 import nearfield
+from nearfield.cli.audit import Audit
 from nearfield.cli.corpora import CorpusCommands, Prepare
 from nearfield.cli.library import Index, Playlist, Similar
 from nearfield.cli.spaces import SpaceCommands
@@ -30,6 +31,7 @@ Command = (
     | Annotated[Similar, subcommand("similar")]
     | Annotated[Playlist, subcommand("playlist")]
     | Annotated[SpaceCommands, subcommand("space")]
+    | Annotated[Audit, subcommand("audit")]
     | Annotated[CorpusCommands, subcommand("corpus")]
     | Annotated[Prepare, subcommand("prepare")]
     | Annotated[Train, subcommand("train")]

@@ -21,9 +21,9 @@ from nearfield.sound import audio
 from nearfield.sound.key import MIN_CONFIDENCE as KEY_CONFIDENCE
 from nearfield.sound.key import estimate_key
 from nearfield.sound.mel import log_mel
-from nearfield.sound.tilt import measure_spectrum
 from nearfield.sound.tempo import MIN_CONFIDENCE as TEMPO_CONFIDENCE
 from nearfield.sound.tempo import estimate_tempo
+from nearfield.sound.tilt import measure_spectrum
 
 LONGEST_S = 60.0  # read from the middle of a file
 _ESTIMATORS = 1  # raised when an estimator changes: what older ones found is then estimated anew

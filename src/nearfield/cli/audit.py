@@ -1,0 +1,158 @@
+"""The command that audits embeddings."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from tyro.conf import Positional, arg
+
+from nearfield.cli import show
+from nearfield.cli.arguments import AsJson
+from nearfield.errors import Failure
+
+if TYPE_CHECKING:
+    from nearfield.data.manifest import Manifest
+    from nearfield.study.audit import AuditConfig, Tell
+
+
+@dataclass(frozen=True)
+class Audit:
+    """Measure what makes neighbours neighbours in one or several embeddings of a catalogue. Run it again, and it goes on."""
+
+    embeddings: Positional[
+        Annotated[
+            tuple[str, ...],
+            arg(
+                help="Each a space, a file of vectors (.npz, .parquet), a model (.onnx, or nearfield), a HEAR module "
+                "(module:NAME or FILE.py), mfcc or mean-log-mel; NAME=... calls it NAME.",
+                metavar="EMBEDDING [EMBEDDING ...]",
+            ),
+        ]
+    ]
+    catalogue: Annotated[Path, arg(help="A manifest (Parquet), or a folder of music.", metavar="MANIFEST")]
+    out: Annotated[Path, arg(help="Folder for the report.", aliases=["-o"], metavar="FOLDER")] = Path("report")
+    k: Annotated[int, arg(help="Neighbours, where one number is asked for.", aliases=["-k"], metavar="K")] = 10
+    leave_out: Annotated[
+        tuple[Literal["artist", "album", "package", "duplicates"], ...],
+        arg(help="Tracks that share it are not each other's neighbours.", metavar="WHAT ...", help_behavior_hint=""),
+    ] = ()
+    changed: Annotated[int, arg(help="Tracks whose sound is changed; 0: none.", metavar="N")] = 80
+    kinds: Annotated[
+        tuple[str, ...],
+        arg(
+            help="Kinds of change, of those the report names.", metavar="KIND ...", help_behavior_hint="(default: all)"
+        ),
+    ] = ()
+    no_estimates: Annotated[
+        bool, arg(help="Take tempo and key from the manifest alone; read no sound for them.", help_behavior_hint="")
+    ] = False
+    cache: Annotated[
+        Path | None,
+        arg(
+            help="Folder for changed versions and estimates.",
+            metavar="FOLDER",
+            help_behavior_hint="(default: OUT.cache)",
+        ),
+    ] = None
+    workers: Annotated[int | None, arg(help="Processes.", metavar="N", help_behavior_hint="(default: one a core)")] = (
+        None
+    )
+    seed: Annotated[int, arg(help="Of every sample and permutation.", metavar="N")] = 0
+    json: AsJson = False
+
+    def run(self) -> int:
+        from rich.console import Console
+
+        from nearfield.origin import command_line, commit, today, version
+        from nearfield.study.audit import audit
+        from nearfield.study.embedding import Reading, open_embedding
+        from nearfield.study.report import print_report, write_report
+
+        begun = time.monotonic()
+        config, manifest = self._config(), self._manifest()
+        cache = self.cache or self.out.with_name(self.out.name + ".cache")
+        with _stages() as tell:
+
+            def heard(done: int, total: int, failed: int) -> None:
+                tell("hearing tracks", done, total, failed)
+
+            how = Reading(cache, workers=self.workers, tell=heard)
+            opened = [open_embedding(given, manifest, how) for given in self.embeddings]
+            said = {
+                "command": command_line(sys.argv),
+                "commit": commit(),
+                "date": today(),
+                "versions": _versions(version()),
+            }
+            reports = audit(opened, manifest, cache, config, workers=self.workers, tell=tell, provenance=said)
+        files = write_report(reports, self.out)
+        failures = _failures(reports)
+        if self.json:
+            show.print_json({"reports": list(reports), "files": [show.readable(f) for f in files]})
+        else:
+            print_report(Console(), reports)
+            line = f"{show.readable(files[0])} ({time.monotonic() - begun:.0f} s)"
+            show.print_outcome({}, line, failures, False)
+        return 1 if failures else 0
+
+    def _config(self) -> AuditConfig:
+        from nearfield.sound.manipulate import standard
+        from nearfield.study.audit import AuditConfig
+
+        return AuditConfig(
+            main_k=self.k,
+            leave_out=tuple(self.leave_out),
+            changed_tracks=self.changed,
+            changes=standard(self.kinds) if self.kinds else None,
+            estimate=not self.no_estimates,
+            seed=self.seed,
+        )
+
+    def _manifest(self) -> Manifest:
+        from nearfield.data.manifest import read_manifest
+        from nearfield.data.scan import scan_folder
+
+        if self.catalogue.is_dir():
+            return scan_folder(self.catalogue).manifest
+        return read_manifest(self.catalogue)
+
+
+@contextlib.contextmanager
+def _stages() -> Iterator[Tell]:
+    """One bar after another: each stage of an audit has its own."""
+    with contextlib.ExitStack() as stack:
+        running: dict[str, Any] = {}
+
+        def tell(stage: str, done: int, total: int, failed: int) -> None:
+            if stage not in running:
+                stack.pop_all().close()
+                running.clear()
+                show.say(stage)
+                running[stage] = stack.enter_context(show.progress("steps"))
+            running[stage](done, total, failed)
+
+        yield tell
+
+
+def _versions(nearfield: str) -> dict[str, str]:
+    import numpy
+    import scipy
+
+    return {"nearfield": nearfield, "numpy": numpy.__version__, "scipy": scipy.__version__}
+
+
+def _failures(reports: tuple[dict[str, Any], ...]) -> list[Failure]:
+    """What could not be judged, each track once."""
+    found: dict[str, Failure] = {}
+    for report in reports:
+        settings = report["settings"]
+        lists = (report["catalogue"]["left_out"], settings["not_estimated"], settings.get("not_changed", []))
+        for row in (row for rows in lists for row in rows):
+            found.setdefault(row["id"], Failure(row["id"], row["cause"], "repair or remove the file, and audit again"))
+    return list(found.values())

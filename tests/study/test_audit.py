@@ -1,0 +1,224 @@
+"""The audit as a whole: planted spaces are told for what they are, and the command leaves a report that says so."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from conftest import RATE_HZ, tone_track
+from nearfield.cli import main
+from nearfield.data.manifest import Manifest, write_manifest
+from nearfield.data.track import Track
+from nearfield.errors import AuditError
+from nearfield.search.all_pairs import nearest_of_all
+from nearfield.sound.manipulate import Manipulation
+from nearfield.study.audit import AuditConfig, audit
+from nearfield.study.embedding import Embedding
+from nearfield.study.organise import Settings
+from nearfield.study.report import read_audit
+
+KEYS = ("C major", "G major", "D minor", "F# minor", "Bb major")
+QUICK = AuditConfig(sizes=(1, 5, 10), permutations=99, changed_tracks=0, estimate=False, organise=Settings(rounds=0))
+N = 120
+
+
+def catalogue(n: int = N) -> Manifest:
+    rng = np.random.default_rng(0)
+    tracks = tuple(
+        Track(
+            f"t{i:03}",
+            f"{i}.wav",
+            title=f"Piece <{i}>",
+            artist=f"artist {i // 4}",
+            tempo_bpm=float(60 * 2 ** rng.uniform(0, 1.9)),
+            key=KEYS[rng.integers(len(KEYS))],
+            genre="abc"[rng.integers(3)],
+        )
+        for i in range(n)
+    )
+    return Manifest("planted", Path("/nowhere"), tracks)
+
+
+def embedding(name: str, manifest: Manifest, vectors: np.ndarray) -> Embedding:
+    ids = tuple(t.id for t in manifest)
+    return Embedding(name, "vectors", f"{name}.npz", ids, vectors.astype(np.float32), None, name, ())
+
+
+def by_tempo(manifest: Manifest) -> np.ndarray:
+    octave = np.log2([t.tempo_bpm or 0 for t in manifest]) - np.log2(60)
+    return np.stack([np.cos(octave), np.sin(octave)], axis=1)
+
+
+def at(report: dict, name: str, k: int) -> dict:
+    (found,) = [row for row in report["neighbours"] if row["property"] == name and row["k"] == k]
+    return found
+
+
+def test_a_space_of_tempo_and_one_of_chance_are_told_apart(tmp_path: Path) -> None:
+    manifest = catalogue()
+    chance = np.random.default_rng(1).standard_normal((N, 16))
+    first, second = audit(
+        [embedding("tempo", manifest, by_tempo(manifest)), embedding("chance", manifest, chance)],
+        manifest,
+        tmp_path,
+        QUICK,
+    )
+    tempo = at(first, "tempo", 10)
+    assert tempo["locality"]["value"] == pytest.approx(1.0, abs=0.01)
+    assert tempo["p"] == pytest.approx(2 / 100)
+    assert at(first, "key", 10)["locality"]["low"] < 0 < at(first, "key", 10)["locality"]["high"]
+    assert at(second, "tempo", 10)["locality"]["low"] < 0 < at(second, "tempo", 10)["locality"]["high"]
+    assert first["organises"]["properties"][0]["name"] == "tempo"
+    assert first["organises"]["properties"][0]["given_others"]["low"] > 1
+    assert first["comparisons"] is None
+    (drop,) = [c for c in second["comparisons"] if c["property"] == "tempo" and c["k"] == 10]
+    assert drop["difference"]["high"] < -0.5
+    assert drop["p"] < 1e-3
+    assert second["not_measured"]["sensitivity"] == "not asked for"
+
+
+def test_agreement_is_a_share_of_the_neighbours(tmp_path: Path) -> None:
+    manifest = catalogue()
+    (report,) = audit([embedding("tempo", manifest, by_tempo(manifest))], manifest, tmp_path, QUICK)
+    near = nearest_of_all(by_tempo(manifest).astype(np.float32), 10).indices
+    bpm = np.array([t.tempo_bpm for t in manifest], float)
+    within = np.abs(np.log2(bpm[near] / bpm[:, None])) <= np.log2(1.04)
+    assert at(report, "tempo", 10)["agree"]["seen"] == pytest.approx(within.mean())
+    assert at(report, "tempo", 10)["agree"]["best"] >= at(report, "tempo", 10)["agree"]["seen"] - 1e-12
+    assert report["shape"]["hubness"]["k"] == 10
+    counts = report["shape"]["hubness"]["counts"]
+    assert sum(counts) == N
+    assert sum(c * n for c, n in enumerate(counts)) == 10 * N
+
+
+def test_what_is_left_out_is_nobodys_neighbour(tmp_path: Path) -> None:
+    manifest = catalogue()
+    artists = np.repeat(np.random.default_rng(2).standard_normal((N // 4, 8)), 4, axis=0)
+    vectors = artists + 1e-3 * np.random.default_rng(3).standard_normal((N, 8))
+    space = embedding("artists", manifest, vectors)
+    (with_artists,) = audit([space], manifest, tmp_path, QUICK)
+    (without,) = audit([space], manifest, tmp_path, replace(QUICK, leave_out=("artist",)))
+    assert at(with_artists, "artist", 1)["locality"]["value"] == pytest.approx(1)
+    assert at(without, "artist", 1)["locality"] is None
+    assert at(without, "artist", 1)["reason"].startswith("not measurable")
+    assert without["settings"]["leave_out"] == ["artist"]
+
+
+def test_only_tracks_that_all_have_are_judged(tmp_path: Path) -> None:
+    manifest = catalogue()
+    whole = embedding("whole", manifest, by_tempo(manifest))
+    rows = list(range(0, N, 2))[::-1]
+    part = replace(whole, name="part", ids=tuple(whole.ids[r] for r in rows), vectors=whole.vectors[rows])
+    first, second = audit([whole, part], manifest, tmp_path, QUICK)
+    assert first["catalogue"]["judged"] == second["catalogue"]["judged"] == N // 2
+    assert len(first["catalogue"]["left_out"]) == N // 2
+    assert first["catalogue"]["left_out"][0] == {"id": "t001", "cause": "has no vector in part"}
+    assert second["catalogue"]["left_out"] == []
+    assert all(
+        abs(c["difference"]["value"]) < 1e-12 for c in second["comparisons"]
+    )  # the same vectors, in another order
+
+
+def test_too_little_in_common_is_an_error(tmp_path: Path) -> None:
+    manifest = catalogue(8)
+    whole = embedding("a", manifest, by_tempo(manifest))
+    parts = [
+        replace(whole, name=n, ids=whole.ids[s], vectors=whole.vectors[s])
+        for n, s in (("a", slice(4)), ("b", slice(2, 8)))
+    ]
+    with pytest.raises(AuditError, match="2 tracks are in all of a, b"):
+        audit(parts, manifest, tmp_path, QUICK)
+    with pytest.raises(AuditError, match="no embedding is given"):
+        audit([], manifest, tmp_path, QUICK)
+    with pytest.raises(AuditError, match="'mood' is not known; use some of: artist"):
+        AuditConfig(leave_out=("mood",))
+
+
+@pytest.fixture(scope="module")
+def music(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of 14 pieces and its manifest."""
+    folder = tmp_path_factory.mktemp("music")
+    tracks = []
+    for i in range(14):
+        soundfile.write(folder / f"{i}.wav", tone_track(i, 6.0) * 10 ** (-i / 10), RATE_HZ)
+        tracks.append(Track(f"t{i}", f"{i}.wav", artist=f"a{i % 5}", genre="xy"[i % 2], tempo_bpm=60.0 + 5 * i))
+    write_manifest(Manifest("small", folder, tuple(tracks)), folder / "manifest.parquet")
+    return folder
+
+
+def test_the_sound_is_changed_and_asked_again(music: Path, tmp_path: Path) -> None:
+    from nearfield.data.manifest import read_manifest
+
+    manifest = read_manifest(music / "manifest.parquet")
+
+    def loudness(samples: np.ndarray, rate_hz: float) -> np.ndarray:
+        level = 20 * np.log10(np.sqrt(np.mean(np.square(samples))) + 1e-9)
+        return np.array([np.cos(level / 40), np.sin(level / 40)], np.float32)
+
+    vectors = np.stack([loudness(soundfile.read(manifest.locate(t))[0], RATE_HZ) for t in manifest])
+    space = replace(embedding("level", manifest, vectors), embed=loudness)
+    changes = (Manipulation("level", -12.0), Manipulation("level", 12.0), Manipulation("peak", 6.0))
+    config = replace(QUICK, changed_tracks=10, changes=changes, estimate=True, sizes=(1, 3), main_k=3)
+    (report,) = audit([space], manifest, tmp_path, config, workers=0)
+    assert report["not_measured"] == {}
+    moved = {(r["kind"], r["amount"]): r["distance"]["value"] for r in report["sensitivity"]}
+    assert moved["level", 0.0] == moved["peak", 0.0] == 0
+    assert moved["level", -12.0] > 10 * moved["peak", 6.0]  # a peak keeps the level
+    assert moved["level", 12.0] > 10 * moved["peak", 6.0]
+    assert report["settings"]["changed_tracks"] == 10
+    sources = {s["property"]: s["source"] for s in report["sources"]}
+    assert sources["tempo"] == "manifest"
+    assert sources["level"] == "measured from the sound"
+    assert at(report, "level", 3)["locality"]["value"] > 0.5
+
+
+def test_the_command_leaves_a_report(
+    music: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vectors = np.random.default_rng(0).standard_normal((14, 8)).astype(np.float32)
+    np.savez(tmp_path / "foreign.npz", ids=np.array([f"t{i}" for i in range(14)]), vectors=vectors)
+    words = ["audit", f"chance={tmp_path / 'foreign.npz'}", "mfcc", "--catalogue", str(music / "manifest.parquet")]
+    words += ["-o", str(tmp_path / "report"), "-k", "3", "--changed", "4", "--kinds", "level", "--workers", "0"]
+    monkeypatch.setattr("sys.argv", ["nearfield", *words])
+    assert main(words) == 0
+    said = capsys.readouterr()
+    assert "report.html" in said.out
+    assert "Traceback" not in said.err
+    chance, mfcc = (read_audit(tmp_path / "report" / f"{name}.json") for name in ("chance", "mfcc"))
+    assert chance.catalogue.judged == mfcc.catalogue.judged == 14
+    assert chance.sensitivity is None
+    assert chance.why_not("sensitivity").startswith("only vectors are given")
+    assert mfcc.sensitivity is not None
+    assert {r.kind for r in mfcc.sensitivity} == {"level"}
+    assert mfcc.comparisons is not None
+    assert mfcc.provenance is not None
+    assert mfcc.provenance.command.startswith(f"nearfield audit chance={tmp_path.name}/foreign.npz mfcc --catalogue")
+    page = (tmp_path / "report" / "report.html").read_text()
+    assert "chance" in page
+    assert "mfcc" in page
+    assert main([*words, "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert [r["embedding"]["name"] for r in document["reports"]] == ["chance", "mfcc"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["nothing.npz"], "nothing.npz"),
+        (["mfcc", "--kinds", "mood"], "is not known; take one of tempo"),
+        (["mfcc", "-k", "0"], "ask for one or more"),
+    ],
+)
+def test_a_command_that_cannot_be_done_says_why(
+    music: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], message: str
+) -> None:
+    code = main(
+        ["audit", *words, "--catalogue", str(music / "manifest.parquet"), "-o", str(tmp_path / "r"), "--changed", "0"]
+    )
+    assert code == 2
+    assert message in capsys.readouterr().err
