@@ -358,8 +358,8 @@ def test_every_number_is_one_of_the_audit(whole: tuple[Page, str]) -> None:
     assert "What makes two pieces neighbours here: first tempo, then style." in page.said
     assert f"{NASTY} (space, 128 dimensions), judged by 200 of the 203 pieces in tones." in page.said
     assert "Tempo: 0.90 (0.85 to 0.95) bits alone, 0.80 (0.75 to 0.85) given the others." in page.said
-    assert "Locality of tempo (10 nearest) beside stretch: more by 0.41 (0.36 to 0.46)." in page.said
-    assert "Locality of key (10 nearest) beside stretch: no difference that can be told from 0:" in page.said
+    assert "Locality of tempo (10 nearest) beside stretch: higher here, 0.41 (0.36 to 0.46)." in page.said
+    assert "Locality of key (10 nearest) beside stretch: no difference to be told from 0," in page.said
     assert "Tempo ratio 1.25: moved 0.26 (0.21 to 0.31) of the distance between random pieces" in page.said
 
 

@@ -158,7 +158,7 @@ def _comparisons(audits: Sequence[Audit]) -> str:
     return section(
         "The spaces beside each other",
         each_space(
-            audits, "comparisons", lambda a: listing([comparison_sentence(c, HTML) for c in a.comparisons or ()])
+            audits, "comparisons", lambda a: listing([comparison_sentence(c, HTML) for c in a.comparisons or () if c.k == main_k(a)])
         ),
     )
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from nearfield.errors import readable
-from nearfield.study.report.data import SECTIONS, Audit
+from nearfield.study.report.data import SECTIONS, Audit, Sensitivity
 from nearfield.study.report.files import checked_all
 from nearfield.study.report.words import (
     PLAIN,
@@ -61,7 +61,7 @@ def _block(console: Console, audit: Audit) -> None:
         ]
         _table(console, ["organised by", "bits alone", "given the others", "rank"], rows)
     _sensitivity(console, audit)
-    for row in audit.comparisons or ():
+    for row in (c for c in audit.comparisons or () if c.k == main_k(audit)):
         _line(console, comparison_sentence(row, PLAIN))
     _shape(console, audit)
     for section in SECTIONS[:-1]:  # spaces need not be compared
@@ -98,10 +98,17 @@ def _sensitivity(console: Console, audit: Audit) -> None:
             *(PLAIN.figure(f) for f in (s.distance, s.recall_at_1, s.kept)),
             "" if s.median_rank is None else f"{s.median_rank:.0f}",
         ]
-        for s in audit.sensitivity or ()
+        for s in _telling(audit.sensitivity or ())
     ]
     if rows:
         _table(console, ["change", "distance moved", "found again", "neighbours kept", "median rank"], rows)
+
+
+def _telling(rows: Sequence[Sensitivity]) -> list[Sensitivity]:
+    """Of each kind of change the least and the greatest amount: the page has the rest."""
+    kinds = in_order([row.kind for row in rows])
+    of = {kind: sorted((r for r in rows if r.kind == kind), key=lambda r: r.amount or 0.0) for kind in kinds}
+    return [row for kind in kinds for row in in_order([of[kind][0], of[kind][-1]])]
 
 
 def _shape(console: Console, audit: Audit) -> None:

@@ -228,17 +228,12 @@ def change_of(row: Sensitivity, voice: Voice) -> str:
 
 
 def comparison_sentence(row: Comparison, voice: Voice) -> str:
-    more = (
-        "more by"
-        if row.difference.above_zero
-        else "less by"
-        if row.difference.below_zero
-        else "no difference that can be told from 0:"
+    change = row.difference
+    verdict = (
+        "higher here" if change.above_zero else "lower here" if change.below_zero else "no difference to be told from 0"
     )
     what = voice.spoken(row.property)
-    return (
-        f"Locality of {what} ({row.k} nearest) beside {voice.name(row.other)}: {more} {voice.figure(row.difference)}."
-    )
+    return f"Locality of {what} ({row.k} nearest) beside {voice.name(row.other)}: {verdict}, {voice.figure(change)}."
 
 
 def _capital(text: str) -> str:
