@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "bench"))
 from common import REPO, Section, figure
 
 from nearfield.search.all_pairs import nearest_of_all
-from nearfield.study.standing import Graph, Standing, reach_of, standing_at
+from nearfield.study.neighbourhood.standing import Graph, Standing, reach_of, standing_at
 
 RESULTS = REPO / "results" / "audit_coverage.json"
 SIZES = (1, 10, 50)

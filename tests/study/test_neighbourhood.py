@@ -14,7 +14,7 @@ from scipy.stats import kstest
 
 from nearfield.errors import SpaceError
 from nearfield.study.locality import locality
-from nearfield.study.neighbourhood import Neighbours, compare, neighbourhood
+from nearfield.study.neighbourhood.measure import Neighbours, compare, neighbourhood
 from oracles.neighbourhood import slow_index, slow_nearest, slow_parts, slow_variance
 
 

@@ -1,6 +1,6 @@
 """Locality of a property given as an (N, N) matrix of distances: what training watches on some hundred tracks.
 
-The index is that of study/neighbourhood.py, (chance - seen) / (chance - best): 0 is chance, 1 is perfect, below 0 the
+The index is that of study/neighbourhood/measure.py, (chance - seen) / (chance - best): 0 is chance, 1 is perfect, below 0 the
 neighbours differ more than chance has it. Larger catalogues and other figures are measured there.
 """
 
@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from nearfield.search.all_pairs import nearest_of_all
 from nearfield.study.metrics import Estimate, Vectors
-from nearfield.study.standing import Graph, Standing, reach_of, standing_at
+from nearfield.study.neighbourhood.standing import Graph, Standing, reach_of, standing_at
 
 Distances = npt.NDArray[np.float64]
 NEIGHBOURS = 10

@@ -152,14 +152,18 @@ def _sensitivity(audits: Sequence[Audit], pictures: _Pictures) -> str:
     return section("What happens when the sound changes", *shown, each_space(audits, "sensitivity", of), all_figures)
 
 
+def _compared(audit: Audit) -> str:
+    """At the number of neighbours that the page speaks of."""
+    rows = [row for row in audit.comparisons or () if row.k == main_k(audit)]
+    return listing([comparison_sentence(row, HTML) for row in rows])
+
+
 def _comparisons(audits: Sequence[Audit]) -> str:
     if len(audits) == 1 and audits[0].comparisons is None:
         return ""
     return section(
         "The spaces beside each other",
-        each_space(
-            audits, "comparisons", lambda a: listing([comparison_sentence(c, HTML) for c in a.comparisons or () if c.k == main_k(a)])
-        ),
+        each_space(audits, "comparisons", _compared),
     )
 
 

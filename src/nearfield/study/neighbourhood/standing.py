@@ -1,6 +1,6 @@
 """What the nearest of each track have of a property, beside what all others have and what the best possible K would have.
 
-These are the arrays that study/neighbourhood.py makes its figures of. Memory is bounded: of N x N distances one block of
+These are the arrays that study/neighbourhood/measure.py makes its figures of. Memory is bounded: of N x N distances one block of
 rows is held at a time.
 """
 
@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nearfield.search.all_pairs import same_group
-from nearfield.study.dyadic import Floats, Indices, Influence, pair_matrix
+from nearfield.study.neighbourhood.dyadic import Floats, Indices, Influence, pair_matrix
 
 Apart = Callable[[Indices, Indices], Floats]
 

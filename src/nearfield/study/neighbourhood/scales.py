@@ -13,9 +13,9 @@ from scipy.sparse.csgraph import connected_components
 
 from nearfield.errors import SpaceError
 from nearfield.search.all_pairs import nearest_of_all
-from nearfield.study.dyadic import Floats, Indices
 from nearfield.study.metrics import Vectors
-from nearfield.study.standing import Apart, Graph, Reach, Standing, reach_of, standing_at
+from nearfield.study.neighbourhood.dyadic import Floats, Indices
+from nearfield.study.neighbourhood.standing import Apart, Graph, Reach, Standing, reach_of, standing_at
 
 
 class Property(Protocol):

@@ -8,84 +8,29 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from nearfield.data.manifest import Manifest
-from nearfield.data.track import Track
 from nearfield.errors import AuditError, Failure, ManipulationError, NearfieldError
 from nearfield.search.all_pairs import nearest_of_all
-from nearfield.sound.manipulate import KINDS, Manipulation, standard
+from nearfield.sound.manipulate import standard
+from nearfield.study.audit import layout
+from nearfield.study.audit.settings import ORGANISING, AuditConfig, Indices, Subject
 from nearfield.study.embedding import Embedding, LeftOut
 from nearfield.study.estimate import EstimateProgress, TrackEstimate, estimate_manifest
-from nearfield.study.metrics import Estimate, Vectors
-from nearfield.study.neighbourhood import SIZES, Neighbourhood, Neighbours, compare, neighbourhood
+from nearfield.study.metrics import Vectors
+from nearfield.study.neighbourhood.measure import compare, neighbourhood
 from nearfield.study.organise import Organisation, organise
-from nearfield.study.organise import Settings as OrganiseSettings
-from nearfield.study.properties import NAMES, Property, properties_of
+from nearfield.study.properties import properties_of
 from nearfield.study.report.data import FORMAT
 from nearfield.study.sensitivity import Progress, Sensitivity, draw_sounds, measure_sensitivity
-from nearfield.study.shape import DUPLICATE, Duplicates, duplicates, hubness, occurrences, rank_me, uniformity
+from nearfield.study.shape import Duplicates, duplicates
 
-ORGANISING = ("tempo", "key", "tilt", "centroid", "level", "genre", "artist", "package", "tags")
-LEAVE_OUT = ("artist", "album", "package", "duplicates")
-
-Indices = npt.NDArray[np.int64]
 Tell = Callable[[str, int, int, int], None]
-
-
-@dataclass(frozen=True)
-class AuditConfig:
-    """What is measured.
-
-    `sizes`: numbers of neighbours, K; what organises the space, hubs and changed sound are asked about `main_k`. Tracks that
-    share what `leave_out` names are not each other's neighbours. `properties`: those known are measured. `changed_tracks` are
-    drawn to be changed (0: none), by the amounts of `changes` (None: the standard ones). `estimate`: tempo, key and spectrum
-    are estimated from the files where the manifest does not know them.
-    """
-
-    sizes: tuple[int, ...] = SIZES
-    main_k: int = 10
-    leave_out: tuple[str, ...] = ()
-    properties: tuple[str, ...] = NAMES
-    permutations: int = 999
-    duplicate_cosine: float = DUPLICATE
-    changed_tracks: int = 80
-    changes: tuple[Manipulation, ...] | None = None
-    estimate: bool = True
-    organise: OrganiseSettings = field(default_factory=OrganiseSettings)
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if not self.sizes or min(*self.sizes, self.main_k) < 1:
-            raise AuditError("sizes", f"{list(self.sizes)} and {self.main_k} neighbours", "ask for one or more")
-        if unknown := sorted(set(self.leave_out) - set(LEAVE_OUT)):
-            raise AuditError("leave_out", f"{unknown[0]!r} is not known", f"use some of: {', '.join(LEAVE_OUT)}")
-
-
-@dataclass(frozen=True)
-class Subject:
-    """What is audited: the tracks that all embeddings have, what is known about them, where versions are kept."""
-
-    manifest: Manifest
-    properties: tuple[Property, ...]
-    failures: tuple[Failure, ...]
-    cache: Path
-    workers: int | None
-
-    @property
-    def tracks(self) -> tuple[Track, ...]:
-        return self.manifest.tracks
-
-    def group(self, name: str) -> Indices:
-        """(N,) numbers of what tracks have in common, -1 where it is not known."""
-        labels = [getattr(track, name) for track in self.tracks]
-        numbers = {label: n for n, label in enumerate(dict.fromkeys(filter(None, labels)))}
-        return np.array([numbers.get(label, -1) for label in labels], np.int64)
 
 
 def audit(
@@ -177,7 +122,7 @@ def _audit_one(
             tell(f"{embedding.name}: neighbours", done, len(subject.properties), 0)
         rng = np.random.default_rng([config.seed, 1])
         found = neighbourhood(vectors, prop, rng, sizes, groups or None, config.permutations)
-        neighbours += _neighbour_rows(found, sizes)
+        neighbours += layout.neighbour_rows(found, sizes)
     near = nearest_of_all(vectors, config.main_k, groups or None).indices
     sensitivity = _sensitivity(embedding, vectors, subject, config, tell, not_measured)
     organisation = _organisation(near, subject, groups, config, not_measured)
@@ -191,12 +136,12 @@ def _audit_one(
             "digest": embedding.digest,
         },
         "catalogue": {"name": subject.manifest.name, "judged": len(subject.tracks)},
-        "settings": _settings(config, subject, sensitivity),
-        "sources": [_source(p) for p in subject.properties],
+        "settings": layout.settings(config, subject, sensitivity),
+        "sources": [layout.source(p) for p in subject.properties],
         "neighbours": neighbours,
-        "organises": None if organisation is None else _organises(organisation),
-        "shape": _shape(vectors, near, subject.tracks, repeats, sensitivity),
-        "sensitivity": None if sensitivity is None else _changes(sensitivity),
+        "organises": None if organisation is None else layout.organises(organisation),
+        "shape": layout.shape(vectors, near, subject.tracks, repeats, sensitivity),
+        "sensitivity": None if sensitivity is None else layout.changes(sensitivity),
         "comparisons": None,
         "not_measured": not_measured,
     }
@@ -281,148 +226,8 @@ def _comparisons(
                         "other": first.name,
                         "property": prop.name,
                         "k": found.k,
-                        "difference": _figure(found.difference),
+                        "difference": layout.figure(found.difference),
                         "p": found.p,
                     }
                 )
     return rows
-
-
-def _neighbour_rows(found: Neighbourhood, sizes: Sequence[int]) -> list[dict[str, Any]]:
-    if not found.sizes:
-        return [{"property": found.property, "k": k, "reason": found.reason} for k in sizes]
-    return [_neighbour_row(found.property, size) for size in found.sizes]
-
-
-def _neighbour_row(name: str, size: Neighbours) -> dict[str, Any]:
-    if size.distance is None:
-        return {"property": name, "k": size.k, "reason": size.reason}
-    distance = size.distance
-    shares = {"seen": size.agree_seen, "chance": size.agree_chance, "best": size.agree_best}
-    return {
-        "property": name,
-        "k": size.k,
-        "seen": distance.seen.value,
-        "chance": distance.chance.value,
-        "best": distance.best.value,
-        "locality": None if distance.index is None else _figure(distance.index),
-        "p": distance.p_both,
-        "agree": {key: None if e is None else min(1.0, max(0.0, e.value / size.k)) for key, e in shares.items()},
-        "reason": distance.reason or None,
-    }
-
-
-def _organises(found: Organisation) -> dict[str, Any]:
-    return {
-        "k": found.k,
-        "together": _figure(found.together),
-        "properties": [
-            {
-                "name": p.name,
-                "alone": _figure(p.alone),
-                "given_others": _figure(p.given_others),
-                "rank": p.rank,
-                "rank_low": p.rank_low,
-                "rank_high": p.rank_high,
-                "p": p.p,
-            }
-            for p in found.properties
-        ],
-    }
-
-
-def _shape(
-    vectors: Vectors, near: Indices, tracks: Sequence[Track], repeats: Duplicates, sensitivity: Sensitivity | None
-) -> dict[str, Any]:
-    """`alignment` is that of a track with its own middle: the mean squared distance, which is twice the cosine distance."""
-    hubs = hubness(near, len(tracks))
-    to_own_middle = None if sensitivity is None else sensitivity.baseline.distance_to_track.value
-    return {
-        "alignment": None
-        if sensitivity is None or to_own_middle is None
-        else 2 * to_own_middle * sensitivity.random_distance,
-        "uniformity": uniformity(vectors),
-        "rank_me": rank_me(vectors),
-        "hubness": {
-            "k": hubs.k,
-            "skewness": hubs.skewness,
-            "robin_hood": hubs.robin_hood,
-            "anti_hubs": hubs.anti_hubs,
-            "hubs": [
-                {"id": tracks[h.row].id, "name": tracks[h.row].name, "count": h.occurrences} for h in hubs.largest
-            ],
-            "counts": np.bincount(occurrences(near, len(tracks))).tolist(),
-        },
-        "duplicates": [
-            {
-                "ids": [tracks[row].id for row in rows],
-                "names": [tracks[row].name for row in rows],
-                "cosine": _least_cosine(vectors[list(rows)]),
-            }
-            for rows in repeats.groups
-        ],
-    }
-
-
-def _least_cosine(vectors: Vectors) -> float:
-    """Of the pairs of a group."""
-    rows = vectors.astype(np.float64)
-    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    return float(min(1.0, (rows @ rows.T).min()))
-
-
-def _changes(found: Sensitivity) -> list[dict[str, Any]]:
-    """By kind and amount, what changes nothing in its place; amounts without end (no codec, no noise) are left out."""
-    kinds = [kind for kind in KINDS if any(a.kind == kind for a in found.amounts)]
-    return [
-        {
-            "kind": a.kind,
-            "amount": a.amount,
-            "unit": a.unit or KINDS[kind].unit,
-            "distance": _figure(a.distance),
-            "recall_at_1": _figure(a.recall_at_1),
-            "kept": _figure(a.kept),
-            "median_rank": a.median_rank.value,
-            "k": found.k,
-        }
-        for kind in kinds
-        for a in found.curve(kind)
-        if np.isfinite(a.amount)
-    ]
-
-
-def _settings(config: AuditConfig, subject: Subject, sensitivity: Sensitivity | None) -> dict[str, Any]:
-    said: dict[str, Any] = {
-        "seed": config.seed,
-        "sizes": list(config.sizes),
-        "main_k": config.main_k,
-        "leave_out": list(config.leave_out),
-        "permutations": config.permutations,
-        "duplicate_cosine": config.duplicate_cosine,
-        "organise": asdict(config.organise),
-        "not_estimated": [{"id": f.path, "cause": f.cause} for f in subject.failures],
-    }
-    if sensitivity is not None:
-        said |= {
-            "changed_tracks": sensitivity.n_tracks,
-            "excerpt_s": sensitivity.excerpt_s,
-            "random_distance": sensitivity.random_distance,
-            "chance_kept": sensitivity.chance_kept,
-            "not_changed": [{"id": f.path, "cause": f.cause} for f in sensitivity.failures],
-        }
-    return said
-
-
-def _source(prop: Property) -> dict[str, Any]:
-    return {
-        "property": prop.name,
-        "source": prop.source,
-        "known": int(prop.known.sum()),
-        "unit": prop.unit,
-        "agrees_within": prop.agrees_within,
-    }
-
-
-def _figure(estimate: Estimate) -> dict[str, Any]:
-    """NaN, which JSON has not, as null."""
-    return {k: None if isinstance(v, float) and np.isnan(v) else v for k, v in asdict(estimate).items()}

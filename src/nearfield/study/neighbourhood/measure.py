@@ -5,7 +5,7 @@ nearest; `chance` that to all others that may be neighbours; `best` that to the 
 chance, 1 is perfect, below 0 neighbours differ more than by chance. The same is measured for disagreement (0 or 1).
 
 Tracks of unknown property neither ask nor answer, nor do those whose vector is zero and so has no direction. Intervals are
-those of study/dyadic.py. Permutations move the property over the tracks and leave the graph as it is; they take tracks as
+those of dyadic.py. Permutations move the property over the tracks and leave the graph as it is; they take tracks as
 exchangeable. Where tracks of one group (an artist) have much the same value, `p_interval` of the index, for which all
 tracks that groups link count as one, is the careful one.
 """
@@ -20,10 +20,10 @@ import numpy as np
 
 from nearfield.errors import SpaceError
 from nearfield.search.all_pairs import Groups, group_table
-from nearfield.study.dyadic import Floats, Indices, Influence
 from nearfield.study.metrics import Estimate, Vectors
-from nearfield.study.scales import Property, Scales, asked_rows, graph_of, usable, whole_sizes
-from nearfield.study.standing import Graph, Standing
+from nearfield.study.neighbourhood.dyadic import Floats, Indices, Influence
+from nearfield.study.neighbourhood.scales import Property, Scales, asked_rows, graph_of, usable, whole_sizes
+from nearfield.study.neighbourhood.standing import Graph, Standing
 
 SIZES = (1, 5, 10, 20, 50, 100)
 MOST_ASKED = 5_000
