@@ -17,6 +17,9 @@ from pathlib import Path
 from typing import Any
 
 REPO = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(REPO / "scripts"))
+from audit_tables import audit_page  # noqa: E402
+
 RESULTS = REPO / "results"
 PAGE = REPO / "docs" / "results.md"
 
@@ -128,7 +131,7 @@ def page(folder: Path) -> str:
         known = RIVER if name == "river.json" else {}
         others = {key: Kind(key, "") for key in content if key not in known and key != "format"}
         parts += [section(kind, key, content.get(key)) for key, kind in (known | others).items()]
-    return "\n".join(parts)
+    return "\n".join([*parts, *audit_page(folder / "audit")])
 
 
 def read(path: Path) -> Json:

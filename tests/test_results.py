@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from nearfield.study.report import read_audit
+
 REPO = Path(__file__).parent.parent
 
 
@@ -194,3 +196,16 @@ def test_paths_of_this_machine_do_not_get_into_results(tmp_path: Path) -> None:
         "cold",
         "corpora/m.parquet",
     ]
+
+
+def test_the_audits_kept_are_whole_and_stand_on_the_page() -> None:
+    page = (REPO / "docs" / "results.md").read_text(encoding="utf-8")
+    for path in sorted((REPO / "results" / "audit").glob("*.json")):
+        audit = read_audit(path)
+        assert f"## Audit: {audit.catalogue.name}" in page
+        assert audit.provenance is not None
+        assert audit.provenance.command in page
+        for row in audit.neighbours or ():
+            if row.k == audit.settings["main_k"] and row.locality is not None:
+                value, low, high = row.locality.value, row.locality.low, row.locality.high
+                assert f"{value:.2f} ({low:.2f} to {high:.2f})" in page

@@ -14,10 +14,10 @@ from nearfield import __version__
 
 def command_line(words: Sequence[str]) -> str:
     """The command as anyone may read it: paths without the folders of this machine."""
-    return shlex.join(["nearfield", *map(_public, words[1:])])
+    return shlex.join(["nearfield", *map(public, words[1:])])
 
 
-def _public(word: str) -> str:
+def public(word: str) -> str:
     """An absolute path, also behind NAME=, by its last two parts; any other word as it is."""
     name, equals, given = word.rpartition("=")
     path = Path(given)

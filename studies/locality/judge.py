@@ -6,13 +6,15 @@ NAME=RUN,RUN names one variant by its runs with several seeds: a track's value i
 the runs' means is given too. The first variant is the one that all are compared with; the same encoder untrained stands
 beside them. With --side held-out every space is judged three times: as the loss made it, the same with parts that weigh
 alike (two tracks are on average as far apart in each), and with the maps that are exported; on validation tracks, by which
-settings are chosen, the first two. Intervals are bootstrapped over tracks;
-differences are paired by track. Writes a section of results/training.json.
+settings are chosen, the first two. Intervals of localities are dyadic (study/neighbourhood), the others are bootstrapped over
+tracks; of several seeds they are the mean of each one's. Differences are paired by track, and by seed. Writes a section of
+results/training.json.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import sys
 from pathlib import Path
 
@@ -21,14 +23,15 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "bench"))
 from common import REPO, Figure, Section
+from measures import Local, Measure, PerTrack, over_seeds
 
 from nearfield.data.melstore import MelStore
 from nearfield.data.split import split_tracks
 from nearfield.model.checkpoint import load_checkpoint
 from nearfield.model.embedder import Embedder
 from nearfield.study.halves import SliceEmbedding, cut_halves, embed_halves, half_recalls
-from nearfield.study.locality import key_distances, label_distances, tempo_distances, track_localities
-from nearfield.study.metrics import bootstrap_mean, unit
+from nearfield.study.metrics import Estimate, unit
+from nearfield.study.properties import properties_of
 from nearfield.train.watch import middles, slice_embedding, stretch_shifts, transpose_shifts, usable_tracks
 
 RESULTS = REPO / "results" / "training.json"
@@ -38,7 +41,15 @@ BATCH = 128
 STORES = ("games", "grooves")
 MAPS = ("as trained", "parts alike", "exported")
 
-Values = dict[str, np.ndarray]
+# of grooves: the genre is the style, the package the soundfont
+LABELS = {
+    "tempo": "tempo",
+    "tempo, octaves folded": "tempo_folded",
+    "key": "key_signature",
+    "style": "genre",
+    "soundfont": "package",
+}
+Measures = dict[str, Measure]
 
 
 def main() -> int:
@@ -85,7 +96,7 @@ def fresh(like: Embedder, seed: int) -> Embedder:
 
 def judged(
     store: MelStore, numbers: list[int], halves: np.ndarray, sources: np.ndarray, model: Embedder, maps: str
-) -> Values:
+) -> Measures:
     """One model with one of MAPS."""
     parts, embed = columns(model, maps), embedding(model, maps)
     if maps == "parts alike":
@@ -127,53 +138,48 @@ def measured(
     sources: np.ndarray,
     embed: SliceEmbedding,
     parts: dict[str, slice],
-) -> Values:
-    """Of each measure the value of each track; `parts` are the columns of each part of the embedding."""
+) -> Measures:
+    """Everything of one space; `parts` are the columns of each part of the embedding."""
     tracks = [store.tracks[n] for n in numbers]
     vectors = embed_halves(halves, embed)
     whole = vectors.mean(axis=1)
-    values = {
-        "same track, recall@1": half_recalls(vectors, 1),
-        "same track, recall@1 within the package": half_recalls(vectors, 1, [t.package for t in tracks]),
-        "a stretch by 1.25 moves": stretch_shifts(sources, lambda s: in_batches(s, embed), FRAMES),
-        "2 semitones move": transpose_shifts(sources, lambda s: in_batches(s, embed), FRAMES, store.config),
+    found: Measures = {
+        "same track, recall@1": PerTrack(half_recalls(vectors, 1)),
+        "same track, recall@1 within the package": PerTrack(half_recalls(vectors, 1, [t.package for t in tracks])),
+        "a stretch by 1.25 moves": PerTrack(stretch_shifts(sources, lambda s: in_batches(s, embed), FRAMES)),
+        "2 semitones move": PerTrack(transpose_shifts(sources, lambda s: in_batches(s, embed), FRAMES, store.config)),
     }
     if any(t.tempo_bpm for t in tracks):
-        tempo = [t.tempo_bpm for t in tracks]
-        for part, columns in parts.items():
-            values[f"tempo locality of the {part} part"] = track_localities(whole[:, columns], tempo_distances(tempo))
-            key = key_distances([t.key for t in tracks])
-            values[f"key locality of the {part} part"] = track_localities(whole[:, columns], key)
-        values["tempo locality"] = track_localities(whole, tempo_distances(tempo))
-        values["tempo locality, octaves folded"] = track_localities(whole, tempo_distances(tempo, fold=True))
-        values["key locality"] = track_localities(whole, key_distances([t.key for t in tracks]))
-        values["style locality"] = track_localities(whole, label_distances([t.genre for t in tracks]))
-        values["soundfont locality"] = track_localities(whole, label_distances([t.package for t in tracks]))
-    return values
+        for name, prop in zip(LABELS, properties_of(tracks, None, tuple(LABELS.values())), strict=True):
+            found[f"{name} locality"] = Local(whole, prop)
+            for part, columns in parts.items() if name in ("tempo", "key") else ():
+                found[f"{name} locality of the {part} part"] = Local(whole[:, columns], prop)
+    return found
 
 
 def in_batches(log_mels: np.ndarray, embed: SliceEmbedding) -> np.ndarray:
     return np.concatenate([embed(log_mels[i : i + BATCH]) for i in range(0, len(log_mels), BATCH)])
 
 
-def report(section: Section, place: str, found: dict[str, list[Values]], base: str, seed: int) -> None:
+def report(section: Section, place: str, found: dict[str, list[Measures]], base: str, seed: int) -> None:
     """A figure for each variant and measure, and for its difference from the first one."""
     for measure in found[base][0]:
-        having = {name: seeds for name, seeds in found.items() if measure in seeds[0]}
-        means = {name: np.mean([values[measure] for values in seeds], axis=0) for name, seeds in having.items()}
-        for name, values in means.items():
-            estimate(section, f"{place}: {measure}, {name}", values, seed)
-            runs = [float(v[measure].mean()) for v in having[name]]
-            if len(runs) > 1:
-                mean, low, high = (round(v, 4) for v in (sum(runs) / len(runs), min(runs), max(runs)))
-                section.add(Figure(f"{place}: {measure}, {name}, range of the seeds", mean, "", low, high, len(runs)))
-        for name, values in means.items():
+        having = {name: [run[measure] for run in runs] for name, runs in found.items() if measure in runs[0]}
+        for name, runs in having.items():
+            each = [run.estimate(seed) for run in runs]
+            add(section, f"{place}: {measure}, {name}", over_seeds(each))
+            if len(each) > 1:
+                values = [e.value for e in each]
+                spread = Estimate(sum(values) / len(values), min(values), max(values), len(values))
+                add(section, f"{place}: {measure}, {name}, range of the seeds", spread)
+        for name, runs in having.items():
             if name not in ("untrained", base):
-                estimate(section, f"{place}: {measure}, {name} - {base}", values - means[base], seed)
+                pairs = zip(runs, itertools.cycle(having[base]), strict=False)
+                changes = [run.minus(other, seed) for run, other in pairs]  # type: ignore[arg-type]
+                add(section, f"{place}: {measure}, {name} - {base}", over_seeds(changes))
 
 
-def estimate(section: Section, name: str, values: np.ndarray, seed: int) -> None:
-    e = bootstrap_mean(values, np.random.default_rng(seed))
+def add(section: Section, name: str, e: Estimate) -> None:
     section.add(Figure(name, round(e.value, 4), "", round(e.low, 4), round(e.high, 4), e.n))
 
 

@@ -42,7 +42,7 @@ class Audit:
         tuple[Literal["artist", "album", "package", "duplicates"], ...],
         arg(help="Tracks that share it are not each other's neighbours.", metavar="WHAT ...", help_behavior_hint=""),
     ] = ()
-    changed: Annotated[int, arg(help="Tracks whose sound is changed; 0: none.", metavar="N")] = 80
+    changed: Annotated[int, arg(help="Tracks whose sound is changed; 0: none.", metavar="N")] = 60
     kinds: Annotated[
         tuple[str, ...],
         arg(

@@ -16,6 +16,7 @@ import numpy as np
 
 from nearfield.data.manifest import Manifest
 from nearfield.errors import AuditError, Failure, ManipulationError, NearfieldError
+from nearfield.origin import public
 from nearfield.search.all_pairs import nearest_of_all
 from nearfield.sound.manipulate import standard
 from nearfield.study.audit import layout
@@ -131,7 +132,7 @@ def _audit_one(
         "embedding": {
             "name": embedding.name,
             "kind": embedding.kind,
-            "path": embedding.path,
+            "path": public(embedding.path),
             "dimensions": embedding.dimensions,
             "digest": embedding.digest,
         },

@@ -39,7 +39,7 @@ class AuditConfig:
     properties: tuple[str, ...] = NAMES
     permutations: int = 999
     duplicate_cosine: float = DUPLICATE
-    changed_tracks: int = 80
+    changed_tracks: int = 60
     changes: tuple[Manipulation, ...] | None = None
     estimate: bool = True
     organise: OrganiseSettings = field(default_factory=OrganiseSettings)
