@@ -1,4 +1,4 @@
-"""Calibration of study/organise/ranking.py on simulated spaces: the table of docs/decisions/0011.
+"""Calibration of study/organise/ranking.py on simulated spaces: the table of docs/decisions/0010.
 
     python studies/organise/calibrate.py drives|nothing [--runs 30] [--tracks 150] [--k 6] [--rounds 19]
 

@@ -4,7 +4,7 @@ A figure is linearised: what each track adds to it, asking and answering, and wh
 The variance is that of dyadic regression (Fafchamps and Gubert 2007; Aronow, Samii and Assenova, Political Analysis 2015):
 the squares of what touches a track, less the squares of what is then counted twice. Deviations: chance and best move with
 the tracks as well and are linearised too, and a part of what is taken off is left where K is not small beside N. It holds
-where hubs exist, which a bootstrap over the tracks that ask does not see (docs/decisions/0010-locality-intervals.md).
+where hubs exist, which a bootstrap over the tracks that ask does not see (docs/decisions/0009-locality-intervals.md).
 """
 
 from __future__ import annotations

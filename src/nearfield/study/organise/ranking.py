@@ -5,7 +5,7 @@ says how likely one is a neighbour of the other (`choice.py`, `bends.py`). What 
 bits a neighbour is likelier under it than by chance, on tracks it was not fitted to. `alone` is the gain of one property,
 `together` that of all, `given_others` what the gain of all loses without one. Chance is 0 bits; log2(others / K) are the
 most there are, when a query's K neighbours could be no other tracks. A property that says nothing comes out a little
-below 0, by the price of fitting it. Why this and not partial Mantel: docs/decisions/0011.
+below 0, by the price of fitting it. Why this and not partial Mantel: docs/decisions/0010.
 
 Intervals are over tracks, not edges: two edges with a track in common are not independent (`dyads.py`).
 """
@@ -38,7 +38,7 @@ class Organiser:
     """One property, in bits a neighbour. Rank 1 has the largest `given_others`; its interval is 95 % too.
 
     `p`: of the property's independence of the space, beside the others, by permuting its values over the tracks. It is too
-    small too often for one that only goes with what drives the space (docs/decisions/0011): there the interval of
+    small too often for one that only goes with what drives the space (docs/decisions/0010): there the interval of
     `given_others` decides. `known`: of how many tracks.
     """
 
