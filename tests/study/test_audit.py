@@ -206,6 +206,21 @@ def test_the_command_leaves_a_report(
     assert [r["embedding"]["name"] for r in document["reports"]] == ["chance", "mfcc"]
 
 
+def test_a_folder_is_audited_and_its_broken_file_listed(
+    music: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for i in range(5):
+        (folder / f"{i}.wav").write_bytes((music / f"{i}.wav").read_bytes())
+    (folder / "broken.wav").write_bytes(b"RIFF nothing")
+    words = ["audit", "mean-log-mel", "--catalogue", str(folder), "-o", str(tmp_path / "report"), "-k", "2"]
+    assert main([*words, "--changed", "0", "--workers", "0"]) == 1
+    said = capsys.readouterr()
+    assert "broken.wav" in said.out + said.err
+    assert read_audit(tmp_path / "report" / "mean-log-mel.json").catalogue.judged == 5
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

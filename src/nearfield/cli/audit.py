@@ -75,7 +75,7 @@ class Audit:
         from nearfield.study.report import print_report, write_report
 
         begun = time.monotonic()
-        config, manifest = self._config(), self._manifest()
+        config, (manifest, unread) = self._config(), self._manifest()
         cache = self.cache or self.out.with_name(self.out.name + ".cache")
         with _stages() as tell:
 
@@ -92,7 +92,7 @@ class Audit:
             }
             reports = audit(opened, manifest, cache, config, workers=self.workers, tell=tell, provenance=said)
         files = write_report(reports, self.out)
-        failures = _failures(reports)
+        failures = [*unread, *_failures(reports)]
         if self.json:
             show.print_json({"reports": list(reports), "files": [show.readable(f) for f in files]})
         else:
@@ -114,13 +114,15 @@ class Audit:
             seed=self.seed,
         )
 
-    def _manifest(self) -> Manifest:
+    def _manifest(self) -> tuple[Manifest, tuple[Failure, ...]]:
+        """The catalogue, and the files of a folder that could not be read."""
         from nearfield.data.manifest import read_manifest
         from nearfield.data.scan import scan_folder
 
         if self.catalogue.is_dir():
-            return scan_folder(self.catalogue).manifest
-        return read_manifest(self.catalogue)
+            scanned = scan_folder(self.catalogue)
+            return scanned.manifest, tuple(scanned.failures)
+        return read_manifest(self.catalogue), ()
 
 
 @contextlib.contextmanager

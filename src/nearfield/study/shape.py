@@ -7,6 +7,7 @@ Leodolter, Plant and Flexer, ICBK 2018).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -24,6 +25,7 @@ Indices = npt.NDArray[np.int64]
 
 DUPLICATE = 0.9999  # cosine at which two tracks count as one recording, where nothing else is said
 _BLOCK = 1024  # 1024 x 1024 products are 4 MiB
+_CELLS = 1 << 22  # 32 MiB of float64
 _PAIRS = 8192  # pairs scored again at a time
 
 
@@ -38,10 +40,17 @@ def uniformity(vectors: Vectors) -> float:
     0 when all coincide, below when they spread over the sphere; at least two vectors are needed.
     """
     points = unit(vectors).astype(np.float64)
-    if len(points) < 2:
+    n = len(points)
+    if n < 2:
         raise ValueError("uniformity takes at least two vectors")
-    squared = np.clip(2 - 2 * points @ points.T, 0, None)
-    return float(np.log(np.exp(-2 * squared[~np.eye(len(points), dtype=bool)]).mean()))
+    total = 0.0
+    rows = max(1, _CELLS // n)
+    for first in range(0, n, rows):
+        squared = np.clip(2 - 2 * points[first : first + rows] @ points.T, 0, None)
+        own = np.arange(len(squared))
+        squared[own, first + own] = np.inf  # a point is no pair with itself
+        total += float(np.exp(-2 * squared).sum())
+    return math.log(total / (n * (n - 1)))
 
 
 def rank_me(vectors: npt.ArrayLike) -> float:
