@@ -72,6 +72,8 @@ TERMS = (
     ),
 )
 
+_SPOKEN = {"tempo_folded": "tempo up to octaves", "side": "one channel for both"}
+
 T = TypeVar("T")
 
 
@@ -110,12 +112,15 @@ PLAIN = Voice(rounded, readable)
 
 
 def spoken(name: str) -> str:
-    return name.replace("_", " ")
+    """As one says it."""
+    return _SPOKEN.get(name, name.replace("_", " "))
 
 
 def main_k(audit: Audit) -> int:
-    """10 where that was measured, else what comes nearest to it."""
-    return min({n.k for n in audit.neighbours or ()}, key=lambda k: (abs(k - MAIN_K), k), default=MAIN_K)
+    """What was asked for (`main_k` of the settings), else 10; where that was not measured, what comes nearest to it."""
+    asked = audit.settings.get("main_k")
+    wanted = asked if isinstance(asked, int) else MAIN_K
+    return min({n.k for n in audit.neighbours or ()}, key=lambda k: (abs(k - wanted), k), default=wanted)
 
 
 def at_main_k(audit: Audit) -> list[Neighbours]:
