@@ -20,6 +20,7 @@ PANELS = {
     "loss": "NT-Xent loss (mean of 20 steps)",
     "recall_at_1": "same track, recall@1",
     "stretch_shift": "stretch by 1.25, of random distance",
+    "transpose_shift": "2 semitones, of random distance",
     "tempo_locality": "tempo locality",
     "key_locality": "key locality",
     "style_locality": "style locality",
@@ -32,7 +33,7 @@ STYLES = {"games": "--", "grooves": "-"}
 
 def main() -> int:
     out, runs = Path(sys.argv[1]), [Path(name) for name in sys.argv[2:]]
-    figure, axes = plt.subplots(3, 3, figsize=(13, 10), sharex=True, constrained_layout=True)
+    figure, axes = plt.subplots(2, 5, figsize=(19, 7.5), sharex=True, constrained_layout=True)
     for number, run in enumerate(runs):
         lines = [json.loads(text) for text in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
         for panel, axis in zip(PANELS, axes.flat, strict=True):
@@ -50,10 +51,9 @@ def main() -> int:
     for (panel, title), axis in zip(PANELS.items(), axes.flat, strict=True):
         axis.set_title(title)
         axis.grid(alpha=0.3)
-        if panel == "recall_at_1":
-            axis.legend(fontsize=8)
     for axis in axes[-1]:
         axis.set_xlabel("step")
+    figure.legend(*axes.flat[1].get_legend_handles_labels(), loc="outside lower center", ncols=8, fontsize=8)
     figure.savefig(out, dpi=100)
     return 0
 
