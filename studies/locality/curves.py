@@ -48,7 +48,7 @@ def main() -> int:
                 if points:
                     label = f"{run.name}, {corpus}"
                     axis.plot(*zip(*points, strict=True), style, color=f"C{number}", marker=".", label=label)
-    for (panel, title), axis in zip(PANELS.items(), axes.flat, strict=True):
+    for title, axis in zip(PANELS.values(), axes.flat, strict=True):
         axis.set_title(title)
         axis.grid(alpha=0.3)
     for axis in axes[-1]:
