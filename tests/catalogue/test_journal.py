@@ -42,3 +42,12 @@ def test_altered_bytes_end_the_reading(tmp_path: Path) -> None:
 
 def test_no_file_holds_no_records(tmp_path: Path) -> None:
     assert list(records(tmp_path / "none")) == []
+
+
+def test_two_may_write_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "j"
+    with Journal(path) as one, Journal(path) as other:
+        for n in range(5):
+            one.append(b"one %d" % n)
+            other.append(b"the other %d" % n)
+    assert sorted(records(path)) == sorted([b"one %d" % n for n in range(5)] + [b"the other %d" % n for n in range(5)])

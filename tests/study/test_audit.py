@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,13 +15,16 @@ from conftest import RATE_HZ, tone_track
 from nearfield.cli import main
 from nearfield.data.manifest import Manifest, write_manifest
 from nearfield.data.track import Track
-from nearfield.errors import AuditError
+from nearfield.errors import AuditError, Failure, ManipulationError
 from nearfield.search.all_pairs import nearest_of_all
 from nearfield.sound.manipulate import Manipulation
 from nearfield.study.audit import AuditConfig, audit
+from nearfield.study.audit.run import _of_sounds
 from nearfield.study.embedding import Embedding
 from nearfield.study.organise import Settings
-from nearfield.study.report import read_audit
+from nearfield.study.report import check_place, read_audit, write_report
+from nearfield.study.report.draw import label
+from nearfield.study.sensitivity import Sound
 
 KEYS = ("C major", "G major", "D minor", "F# minor", "Bb major")
 QUICK = AuditConfig(sizes=(1, 5, 10), permutations=99, changed_tracks=0, estimate=False, organise=Settings(rounds=0))
@@ -227,13 +231,108 @@ def test_a_folder_is_audited_and_its_broken_file_listed(
         (["nothing.npz"], "nothing.npz"),
         (["mfcc", "--kinds", "mood"], "is not known; take one of tempo"),
         (["mfcc", "-k", "0"], "ask for one or more"),
+        (["mfcc", "--leave-out", "album"], "no track's album is known"),
+        (["mfcc", "--seed", "-1"], "seed: is -1; give 0 or more"),
+        (["mfcc", "--changed", "-1"], "changed_tracks: is -1; give 0 or more"),
+        (["mfcc", "--cache", "/proc/version/cache"], "choose another folder with --cache"),
+        (["mfcc", "-o", "/proc/version/report"], "choose another place with -o"),
     ],
 )
 def test_a_command_that_cannot_be_done_says_why(
     music: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], message: str
 ) -> None:
-    code = main(
-        ["audit", *words, "--catalogue", str(music / "manifest.parquet"), "-o", str(tmp_path / "r"), "--changed", "0"]
-    )
-    assert code == 2
+    rest = ["--catalogue", str(music / "manifest.parquet"), "--workers", "0"]
+    rest += [] if "-o" in words else ["-o", str(tmp_path / "r")]
+    assert main(["audit", *words, *rest, *([] if "--changed" in words else ["--changed", "0"])]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_names_that_two_embeddings_share_are_an_error_at_once(tmp_path: Path) -> None:
+    manifest = catalogue(8)
+    space = embedding("one", manifest, by_tempo(manifest))
+    with pytest.raises(AuditError, match="two embeddings are called 'one'; name them apart"):
+        audit([space, space], manifest, tmp_path, QUICK)
+
+
+@pytest.mark.parametrize(("library", "kind"), [("python_stretch", "tempo"), ("av", "opus")])
+def test_a_missing_library_ends_an_audit_at_once_and_only_where_sound_is_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, library: str, kind: str
+) -> None:
+    monkeypatch.setitem(sys.modules, library, None)
+    manifest = catalogue(8)
+    space = replace(embedding("one", manifest, by_tempo(manifest)), embed=lambda samples, rate_hz: np.ones(2))
+    changes = tuple(m for m in (Manipulation("tempo", 2.0), Manipulation("opus", 24.0)) if m.kind == kind)
+    with pytest.raises(ManipulationError, match=r"pip install 'nearfield\[audit\]'"):
+        audit([space], manifest, tmp_path / "none", replace(QUICK, changed_tracks=2, changes=changes, estimate=True))
+    assert not (tmp_path / "none").exists()  # nothing was estimated before
+    assert audit([space], manifest, tmp_path, replace(QUICK, changes=changes, sizes=(1,), main_k=1))
+
+
+def test_matplotlib_is_asked_for_before_an_audit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    check_place(tmp_path / "report")
+    assert list((tmp_path / "report").iterdir()) == []
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(AuditError, match="its pictures need matplotlib; pip install"):
+        check_place(tmp_path / "report")
+
+
+def test_more_neighbours_than_tracks_are_all_others(tmp_path: Path) -> None:
+    manifest = catalogue(5)
+    first, second = (embedding(n, manifest, by_tempo(manifest)) for n in ("_" + "x" * 300, "x" * 299 + "y"))
+    reports = audit([first, second], manifest, tmp_path, replace(QUICK, main_k=1000, sizes=(1,)))
+    hubness = reports[0]["shape"]["hubness"]
+    assert (hubness["k"], hubness["counts"]) == (4, [0, 0, 0, 0, 5])
+    assert reports[0]["not_measured"]["comparisons"] == "the others are compared with this one"
+    files = write_report(reports, tmp_path / "report")
+    assert all(len(f.name) < 110 and f.exists() for f in files)
+    assert label(first.name) == " _xxxxxxxxxxxx…xxxxxxxxxxxxxx"
+    assert label(first.name) != label(second.name)
+
+
+def test_a_module_that_prints_leaves_json_alone_and_a_broken_file_is_named_once(
+    music: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for i in range(4):
+        (tmp_path / f"{i}.wav").write_bytes((music / f"{i}.wav").read_bytes())
+    (tmp_path / "broken.wav").write_bytes(b"RIFF nothing")
+    tracks = (*(Track(f"t{i}", f"{i}.wav") for i in range(4)), Track("bad", "broken.wav"))
+    write_manifest(Manifest("small", tmp_path, tracks), tmp_path / "m.parquet")
+    (tmp_path / "talks.py").write_text(
+        "import numpy as np\nprint('loading')\nsample_rate = 16000\ndef load_model(path): return None\n"
+        "def get_scene_embeddings(audio, model):\n    print('embedding')\n"
+        "    return np.stack([audio.std(axis=1), np.abs(np.diff(audio)).mean(axis=1)], axis=1)\n"
+    )
+    words = ["audit", str(tmp_path / "talks.py"), "--catalogue", str(tmp_path / "m.parquet"), "-k", "1"]
+    words += ["-o", str(tmp_path / "report"), "--changed", "0", "--workers", "0", "--json"]
+    assert main(words) == 1
+    said = capsys.readouterr()
+    assert "embedding" in said.err
+    document = json.loads(said.out)
+    assert [f["path"] for f in document["failures"]] == ["bad"]
+    assert document["reports"][0]["catalogue"]["judged"] == 4
+
+
+def test_the_page_lists_what_could_not_be_changed(tmp_path: Path) -> None:
+    manifest = catalogue(8)
+    (report,) = audit([embedding("one", manifest, by_tempo(manifest))], manifest, tmp_path, replace(QUICK, main_k=2))
+    found = [Failure("/nowhere/3.wav (opus 24 kbit/s)", "silent", ""), Failure("/nowhere/33.wav", "gone", "")]
+    named = _of_sounds(found, [Sound(0, "t003", "/nowhere/3.wav"), Sound(1, "t033", "/nowhere/33.wav")])
+    assert [f.path for f in named] == ["t003 (opus 24 kbit/s)", "t033"]
+    report["settings"]["not_changed"] = [{"id": f.path, "cause": f.cause} for f in named]
+    page = write_report([report], tmp_path / "report")[0].read_text()
+    assert "2 whose sound could not be changed" in page
+    assert "t003 (opus 24 kbit/s): silent" in page
+    assert "not_changed" not in page
+
+
+def test_a_comparison_leaves_the_same_duplicates_out(tmp_path: Path) -> None:
+    manifest = catalogue(24)
+    rng = np.random.default_rng(5)
+    first, second = (
+        embedding(name, manifest, np.repeat(rng.standard_normal((12, 4)), 2, axis=0)) for name in ("a", "b")
+    )
+    config = replace(QUICK, sizes=(3,), main_k=3, leave_out=("duplicates",))
+    one, other = audit([first, second], manifest, tmp_path, config)
+    (row,) = [c for c in other["comparisons"] if c["property"] == "tempo"]
+    expected = at(other, "tempo", 3)["locality"]["value"] - at(one, "tempo", 3)["locality"]["value"]
+    assert row["difference"]["value"] == pytest.approx(expected, abs=1e-12)

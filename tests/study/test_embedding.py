@@ -24,6 +24,7 @@ from nearfield.errors import AuditError, ModelError, NearfieldError
 from nearfield.study.embedding import hear, heard
 from nearfield.study.embedding.opening import Embedding, Reading, open_embedding
 from nearfield.study.embedding.rows import LeftOut
+from nearfield.study.embedding.vector_files import read_npz
 
 NAMES = ("a.wav", "b.flac", "c.ogg", "d.wav", "e.flac", "more/f.ogg")
 IN_PROCESS = Reading(workers=0)
@@ -415,3 +416,13 @@ def test_a_module_that_gives_no_numbers(library: Path, tmp_path: Path) -> None:
 def test_the_shipped_model_has_a_name(tmp_path: Path) -> None:
     assert "none of its 6 sound files" in error("nearfield", catalogue(tmp_path)).cause
     assert load_model("nearfield").name.startswith("nearfield")
+
+
+def test_a_damaged_archive_is_said_to_be_one(tmp_path: Path) -> None:
+    path = tmp_path / "v.npz"
+    np.savez_compressed(path, vectors=np.random.default_rng(0).standard_normal((50, 20)), ids=np.arange(50))
+    content = bytearray(path.read_bytes())
+    content[1000:3000] = bytes(2000)
+    path.write_bytes(content)
+    with pytest.raises(AuditError, match="not a readable"):
+        read_npz(path)

@@ -31,9 +31,8 @@ class Journal:
         end = 0
         for _, end in _walk(path):  # noqa: B007 - the end of the last whole record is wanted
             pass
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)  # two may write at once
         os.ftruncate(self._descriptor, end)
-        os.lseek(self._descriptor, end, os.SEEK_SET)
 
     def append(self, payload: bytes) -> None:
         """One record, handed to the system in one write: a killed process loses nothing already appended."""

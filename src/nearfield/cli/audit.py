@@ -14,7 +14,7 @@ from tyro.conf import Positional, arg
 
 from nearfield.cli import show
 from nearfield.cli.arguments import AsJson
-from nearfield.errors import Failure
+from nearfield.errors import AuditError, Failure
 
 if TYPE_CHECKING:
     from nearfield.data.manifest import Manifest
@@ -72,12 +72,14 @@ class Audit:
         from nearfield.origin import command_line, commit, today, version
         from nearfield.study.audit import audit
         from nearfield.study.embedding import Reading, open_embedding
-        from nearfield.study.report import print_report, write_report
+        from nearfield.study.report import check_place, plain, print_report, write_report
 
         begun = time.monotonic()
         config, (manifest, unread) = self._config(), self._manifest()
-        cache = self.cache or self.out.with_name(self.out.name + ".cache")
-        with _stages() as tell:
+        check_place(self.out)
+        place = self.out.resolve()
+        cache = self.cache or place.parent / f"{place.name}.cache"
+        with _stages() as tell, _of_cache(cache), contextlib.redirect_stdout(sys.stderr):  # whatever a module prints
 
             def heard(done: int, total: int, failed: int) -> None:
                 tell("hearing tracks", done, total, failed)
@@ -94,7 +96,8 @@ class Audit:
         files = write_report(reports, self.out)
         failures = [*unread, *_failures(reports)]
         if self.json:
-            show.print_json({"reports": list(reports), "files": [show.readable(f) for f in files]})
+            document = {"reports": plain(reports), "files": [show.readable(f) for f in files]}
+            show.print_outcome(document, "", failures, True)
         else:
             print_report(Console(), reports)
             line = f"{show.readable(files[0])} ({time.monotonic() - begun:.0f} s)"
@@ -126,6 +129,19 @@ class Audit:
 
 
 @contextlib.contextmanager
+def _of_cache(cache: Path) -> Iterator[None]:
+    """What the disk refuses while an audit runs is something about what is kept: files that cannot be read are failures."""
+    try:
+        yield
+    except BrokenPipeError:  # nobody hears of the progress any more
+        raise
+    except OSError as error:
+        where = str(error.filename or cache)
+        cause = f"cannot be used to keep what is found ({error.strerror or error})"
+        raise AuditError(show.readable(where), cause, "free space, or choose another folder with --cache") from error
+
+
+@contextlib.contextmanager
 def _stages() -> Iterator[Tell]:
     """One bar after another: each stage of an audit has its own."""
     with contextlib.ExitStack() as stack:
@@ -154,7 +170,14 @@ def _failures(reports: tuple[dict[str, Any], ...]) -> list[Failure]:
     found: dict[str, Failure] = {}
     for report in reports:
         settings = report["settings"]
-        lists = (report["catalogue"]["left_out"], settings["not_estimated"], settings.get("not_changed", []))
-        for row in (row for rows in lists for row in rows):
-            found.setdefault(row["id"], Failure(row["id"], row["cause"], "repair or remove the file, and audit again"))
+        given = report["embedding"]["kind"] in ("space", "vectors")
+        file = "repair or remove the file, and audit again"
+        vector = "correct the vectors or the catalogue, and audit again" if given else file
+        lists = [
+            (settings["not_estimated"], file),
+            (report["catalogue"]["left_out"], vector),
+            (settings.get("not_changed", []), file),
+        ]
+        for row, remedy in ((row, remedy) for rows, remedy in lists for row in rows):
+            found.setdefault(row["id"], Failure(row["id"], row["cause"], remedy))
     return list(found.values())

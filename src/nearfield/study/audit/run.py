@@ -6,7 +6,9 @@ report, says. Several embeddings are judged on the tracks that all of them have,
 
 from __future__ import annotations
 
+import os
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -15,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from nearfield.data.manifest import Manifest
-from nearfield.errors import AuditError, Failure, ManipulationError, NearfieldError
+from nearfield.errors import AuditError, Failure, ManipulationError, NearfieldError, readable
 from nearfield.origin import public
 from nearfield.search.all_pairs import nearest_of_all
 from nearfield.sound.manipulate import standard
@@ -28,7 +30,7 @@ from nearfield.study.neighbourhood.measure import compare, neighbourhood
 from nearfield.study.organise import Organisation, organise
 from nearfield.study.properties import properties_of
 from nearfield.study.report.data import FORMAT
-from nearfield.study.sensitivity import Progress, Sensitivity, draw_sounds, measure_sensitivity
+from nearfield.study.sensitivity import Progress, Sensitivity, Sound, draw_sounds, measure_sensitivity
 from nearfield.study.shape import Duplicates, duplicates
 
 Tell = Callable[[str, int, int, int], None]
@@ -51,7 +53,11 @@ def audit(
     the measures raise.
     """
     config = config or AuditConfig()
+    _check_beforehand(embeddings, config)
     shared, rows = _shared(embeddings, manifest)
+    for name in config.leave_out:
+        if name != "duplicates" and not any(getattr(track, name) for track in shared):
+            raise AuditError("leave_out", f"no track's {name} is known", "label the catalogue, or do not ask for it")
     subject = _subject(shared, cache, config, workers, tell)
     spaces = [e.vectors[r] for e, r in zip(embeddings, rows, strict=True)]
     reports = []
@@ -63,10 +69,23 @@ def audit(
         report["catalogue"]["left_out"] = [asdict(x) for x in _left_out(embedding, embeddings, shared)]
         if number:
             report["comparisons"] = _comparisons(embedding, vectors, embeddings[0], spaces[0], subject, config)
+        elif len(embeddings) > 1:
+            report["not_measured"]["comparisons"] = "the others are compared with this one"
         seconds = round(time.monotonic() - begun, 1)
         report["provenance"] = {**(provenance or {}), "seconds": seconds}
         reports.append(report)
     return tuple(reports)
+
+
+def _check_beforehand(embeddings: Sequence[Embedding], config: AuditConfig) -> None:
+    """What would end the audit after many minutes, at once."""
+    twice = [name for name, count in Counter(e.name for e in embeddings).items() if count > 1]
+    if twice:
+        raise AuditError("audit", f"two embeddings are called {twice[0]!r}", "name them apart: NAME=EMBEDDING")
+    if config.changed_tracks and any(e.embed is not None for e in embeddings):
+        for change in standard() if config.changes is None else config.changes:
+            if change.traits.library is not None:
+                change.traits.library()
 
 
 def _shared(embeddings: Sequence[Embedding], manifest: Manifest) -> tuple[Manifest, list[Indices]]:
@@ -105,9 +124,26 @@ def _subject(manifest: Manifest, cache: Path, config: AuditConfig, workers: int 
         kept = cache / "estimates.journal"
         kept.parent.mkdir(parents=True, exist_ok=True)
         result = estimate_manifest(manifest, kept, workers=workers, progress=told)
-        estimates, failures = result.estimates, result.failures
+        estimates, failures = result.estimates, _by_id(result.failures, manifest)
     properties = properties_of(manifest.tracks, estimates, config.properties)
     return Subject(manifest, properties, failures, cache, workers)
+
+
+def _by_id(failures: Sequence[Failure], manifest: Manifest) -> tuple[Failure, ...]:
+    """Failures of files under the ids of their tracks, as everything else in a report is."""
+    tracks = [(readable(os.path.abspath(manifest.locate(track))), track.id) for track in manifest]
+    causes = {failure.path: failure for failure in failures}
+    return tuple(replace(causes[path], path=readable(id_)) for path, id_ in tracks if path in causes)
+
+
+def _of_sounds(failures: Sequence[Failure], sounds: Sequence[Sound]) -> tuple[Failure, ...]:
+    """The same for sounds that could not be changed; behind the id stands which change it was, if one."""
+    ids = {readable(sound.path): readable(sound.id) for sound in sounds}
+    named = []
+    for failure in failures:
+        path = next((p for p in ids if failure.path == p or failure.path.startswith(f"{p} (")), None)
+        named.append(failure if path is None else replace(failure, path=ids[path] + failure.path[len(path) :]))
+    return tuple(named)
 
 
 def _audit_one(
@@ -192,7 +228,7 @@ def _sensitivity(
         subject.manifest, [t.id for t in subject.tracks], config.changed_tracks, np.random.default_rng([config.seed, 3])
     )
     try:
-        return measure_sensitivity(
+        found = measure_sensitivity(
             sounds,
             vectors,
             embedding.embed,
@@ -204,6 +240,7 @@ def _sensitivity(
             workers=subject.workers,
             progress=told,
         )
+        return replace(found, failures=_of_sounds(found.failures, sounds))
     except ManipulationError:
         raise
     except NearfieldError as error:
@@ -214,9 +251,12 @@ def _sensitivity(
 def _comparisons(
     embedding: Embedding, vectors: Vectors, first: Embedding, base: Vectors, subject: Subject, config: AuditConfig
 ) -> list[dict[str, Any]]:
-    """This space's localities minus those of the first one, by the same queries."""
+    """This space's localities minus those of the first one, by the same queries; duplicates are those of either."""
     sizes = tuple(sorted({*config.sizes, config.main_k}))
     groups = [subject.group(name) for name in config.leave_out if name != "duplicates"]
+    if "duplicates" in config.leave_out:
+        both = (duplicates(v, config.duplicate_cosine) for v in (vectors, base))
+        groups += [found.group_numbers(len(vectors)) for found in both]
     rows = []
     for prop in subject.properties:
         rng = np.random.default_rng([config.seed, 1])

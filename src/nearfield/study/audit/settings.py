@@ -48,6 +48,9 @@ class AuditConfig:
     def __post_init__(self) -> None:
         if not self.sizes or min(*self.sizes, self.main_k) < 1:
             raise AuditError("sizes", f"{list(self.sizes)} and {self.main_k} neighbours", "ask for one or more")
+        for name in ("seed", "changed_tracks", "permutations"):
+            if getattr(self, name) < 0:
+                raise AuditError(name, f"is {getattr(self, name)}", "give 0 or more")
         if unknown := sorted(set(self.leave_out) - set(LEAVE_OUT)):
             raise AuditError("leave_out", f"{unknown[0]!r} is not known", f"use some of: {', '.join(LEAVE_OUT)}")
 

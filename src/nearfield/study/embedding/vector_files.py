@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ def read_npz(path: Path) -> Rows:
                 has = ", ".join(arrays.files) or "none"
                 raise AuditError(subject, f"lacks the arrays {', '.join(missing)} (it has: {has})", _SEE)
             ids, vectors = arrays["ids"], arrays["vectors"]
-    except (OSError, ValueError, EOFError, TypeError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, EOFError, TypeError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         raise AuditError(subject, f"not a readable .npz archive ({error})", _SEE) from error
     if ids.ndim != 1 or ids.dtype.kind not in "USiu":
         raise AuditError(subject, f"`ids` is {ids.dtype} of shape {ids.shape}, must be text of shape (N,)", _SEE)

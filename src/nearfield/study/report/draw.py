@@ -75,8 +75,12 @@ def finished(figure: Any, name: str, alt: str, kind: str = "") -> Drawn:
 def label(name: str) -> str:
     """A name in a picture: printable, not taken for mathematics, not too long."""
     text = readable(name)
-    short = text if len(text) <= _LONGEST_NAME else text[: _LONGEST_NAME - 1] + "…"
-    return short.replace("$", r"\$")
+    half = _LONGEST_NAME // 2
+    short = (
+        text if len(text) <= _LONGEST_NAME else f"{text[: half - 1]}…{text[-half:]}"
+    )  # names often differ at the end
+    seen = f" {short}" if short.startswith("_") else short  # which matplotlib's legend would pass over
+    return seen.replace("$", r"\$")
 
 
 def style_of(number: int) -> dict[str, Any]:

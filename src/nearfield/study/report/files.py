@@ -22,11 +22,13 @@ import numpy as np
 from nearfield.errors import AuditError, ConfigError, readable
 from nearfield.records import build
 from nearfield.study.report.data import FORMAT, SECTIONS, Audit
+from nearfield.study.report.draw import figure_module
 from nearfield.study.report.figures import figures
 from nearfield.study.report.page import page
 
 _SEE = "docs/formats.md, Audit report, says what it must hold"
 PAGE = "report.html"
+_LONGEST_NAME = 100  # of a file, whose system takes 255 bytes
 
 
 def write_report(audits: Sequence[Mapping[str, Any]], out: Path) -> tuple[Path, ...]:
@@ -45,25 +47,33 @@ def write_report(audits: Sequence[Mapping[str, Any]], out: Path) -> tuple[Path, 
     return tuple(out / name for name in files)
 
 
+def check_place(out: Path) -> None:
+    """What a report needs, asked before an audit of many minutes: AuditError without matplotlib or a folder to write to."""
+    figure_module()
+    probe = out / f"{PAGE}.probe"
+    _write_whole(probe, b"nearfield")
+    probe.unlink(missing_ok=True)
+
+
 def checked(content: Mapping[str, Any], subject: str = "audit") -> Audit:
     """The audit that a mapping holds; numpy's numbers are taken for plain ones, NaN for null.
 
     Raises AuditError that names the field: unknown, missing, of a wrong type, or out of its range.
     """
-    plain = _plain(content)
-    if not isinstance(plain, dict):
+    given = plain(content)
+    if not isinstance(given, dict):
         raise AuditError(subject, "is not a mapping", _SEE)
-    if plain.get("format") != FORMAT:
-        cause = f"audit format is {plain.get('format')}, this version reads {FORMAT}"
+    if given.get("format") != FORMAT:
+        cause = f"audit format is {given.get('format')}, this version reads {FORMAT}"
         raise AuditError(subject, cause, "use the nearfield that wrote it, or audit again")
-    settings = plain.pop("settings", {})
+    settings = given.pop("settings", {})
     if not isinstance(settings, dict):
         raise AuditError(subject, f"settings = {settings!r} is not a mapping", _SEE)
-    unknown = sorted(set(plain.get("not_measured") or {}) - set(SECTIONS))
+    unknown = sorted(set(given.get("not_measured") or {}) - set(SECTIONS))
     if unknown:
         raise AuditError(subject, f"not_measured.{unknown[0]} is no section", f"known here: {', '.join(SECTIONS)}")
     try:
-        return replace(build(Audit, plain, subject), settings=settings)
+        return replace(build(Audit, given, subject), settings=settings)
     except ConfigError as error:
         raise AuditError(subject, error.cause, f"{error.remedy}; {_SEE}") from error
 
@@ -100,18 +110,19 @@ def _write_whole(path: Path, content: bytes) -> None:
         raise AuditError(readable(path), cause, "free space, or choose another place with -o") from error
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """As JSON has it: numpy's numbers as plain ones; NaN and infinity, which it has not, as None."""
     if isinstance(value, Mapping):
-        return {str(key): _plain(v) for key, v in value.items()}
+        return {str(key): plain(v) for key, v in value.items()}
     if isinstance(value, list | tuple | np.ndarray):
-        return [_plain(v) for v in value]
+        return [plain(v) for v in value]
     if isinstance(value, np.generic):
-        return _plain(value.item())
+        return plain(value.item())
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _json(content: Mapping[str, Any]) -> bytes:
-    return (json.dumps(_plain(content), indent=1, allow_nan=False) + "\n").encode()
+    return (json.dumps(plain(content), indent=1, allow_nan=False) + "\n").encode()
 
 
 def checked_all(audits: Sequence[Mapping[str, Any]]) -> tuple[Audit, ...]:
@@ -129,10 +140,10 @@ def _file_names(names: Sequence[str]) -> list[str]:
     """Each name as a file can have it; a number tells apart what is the same then."""
     taken: list[str] = []
     for name in names:
-        plain = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip(".-") or "space"
-        unique, n = plain, 1
+        short = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip(".-")[:_LONGEST_NAME] or "space"
+        unique, n = short, 1
         while unique.lower() in (t.lower() for t in taken):
             n += 1
-            unique = f"{plain}-{n}"
+            unique = f"{short}-{n}"
         taken.append(unique)
     return taken

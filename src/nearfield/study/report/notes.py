@@ -9,6 +9,7 @@ from nearfield.study.report.html import HTML, folded, listing, optional, paragra
 from nearfield.study.report.words import TERMS
 
 _MOST_LEFT_OUT = 200
+_PASSED_OVER = {"not_estimated": "whose sound could not be measured", "not_changed": "whose sound could not be changed"}
 
 
 def each_space(audits: Sequence[Audit], name: str, of: Callable[[Audit], str]) -> str:
@@ -38,11 +39,20 @@ def left_out(audits: Sequence[Audit]) -> str:
     def of(audit: Audit) -> str:
         found = audit.catalogue.left_out
         items = [f"{text(t.id)}: {text(t.cause)}" for t in found[:_MOST_LEFT_OUT]]
-        if not items:
-            return paragraph("No piece was left out.", "note")
-        return folded(f"{len(found)} left out", listing(items) + more(len(found) - len(items)))
+        said = folded(f"{len(found)} left out", listing(items) + more(len(found) - len(items)))
+        return (said or paragraph("No piece was left out.", "note")) + _passed_over(audit)
 
     return section("Left out", each_space(audits, "", of))
+
+
+def _passed_over(audit: Audit) -> str:
+    """Pieces that are judged, but of which something could not be found out."""
+    said = []
+    for key, heading in _PASSED_OVER.items():
+        found = audit.settings.get(key) or ()
+        items = [f"{text(row['id'])}: {text(row['cause'])}" for row in found[:_MOST_LEFT_OUT]]
+        said.append(folded(f"{len(found)} {heading}", listing(items) + more(len(found) - len(items))) if items else "")
+    return "".join(said)
 
 
 def terms() -> str:
@@ -63,7 +73,7 @@ def provenance(audits: Sequence[Audit]) -> str:
             facts += [made.command, f"commit {made.commit}" if made.commit else "", made.date]
             facts.append("" if made.seconds is None else f"{made.seconds:.0f} s")
             facts += [f"{name} {version}" for name, version in made.versions.items()]
-        facts += [f"{name} = {value}" for name, value in audit.settings.items()]
+        facts += [f"{name} = {value}" for name, value in audit.settings.items() if name not in _PASSED_OVER]
         said.append(paragraph(f"{text(audit.name)}: " + "; ".join(text(f) for f in facts if f)))
     return "\n".join(said)
 

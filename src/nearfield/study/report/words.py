@@ -34,8 +34,8 @@ TERMS = (
     (
         "Interval",
         "Each figure was measured on this catalogue's pieces; others would have given a slightly different one. The range "
-        "behind it says how different: of ranges made this way (by bootstrap resampling), about 95 of 100 hold the figure of "
-        "all such music. Where the range of a difference from chance covers 0, it cannot be told apart from chance; the page "
+        "behind it says how different: of ranges made this way, about 95 of 100 hold the figure of all such music. "
+        "Where the range of a difference from chance covers 0, it cannot be told apart from chance; the page "
         "then says: no more than chance.",
     ),
     (
