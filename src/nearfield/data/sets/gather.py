@@ -71,11 +71,11 @@ class Gathering:
         return SetResult(manifest, tuple(self.failures), tuple(self.notes))
 
 
-def locate(folder: Path, what: str, patterns: Sequence[str], holding: str = "*") -> Path:
+def locate(folder: Path, what: str, patterns: Sequence[str], holding: str | None = None) -> Path:
     """The first file or folder that one of `patterns` (globs below `folder`, tried in order) finds.
 
-    A folder counts when it holds something that matches `holding`. Raises CorpusError that says what was looked for
-    and where.
+    With `holding`, a folder counts when something in it matches that. Raises CorpusError that says what was looked for and
+    where.
     """
     found = seek(folder, patterns, holding)
     if found is None:
@@ -86,11 +86,11 @@ def locate(folder: Path, what: str, patterns: Sequence[str], holding: str = "*")
     return found
 
 
-def seek(folder: Path, patterns: Sequence[str], holding: str = "*") -> Path | None:
+def seek(folder: Path, patterns: Sequence[str], holding: str | None = None) -> Path | None:
     """What `locate` finds, or None: for files that a set may do without."""
     for pattern in patterns:
         for path in sorted(folder.glob(pattern)):
-            if path.is_file() or any(True for _ in path.glob(holding)):
+            if holding is None or any(True for _ in path.glob(holding)):
                 return path
     return None
 

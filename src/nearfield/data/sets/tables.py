@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -91,21 +91,19 @@ def year(text: str) -> int | None:
 
 def _records(file: TextIO, form: Form) -> Iterator[tuple[int, list[str] | csv.Error]]:
     quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if form.quoted else csv.QUOTE_NONE
-    if not form.over_lines:
-        for line, text in enumerate(file, 1):
-            if text.strip():
-                yield line, next(csv.reader([text], delimiter=form.delimiter, quoting=quoting))
-        return
-    reader = csv.reader(file, delimiter=form.delimiter, quoting=quoting)
-    while True:
-        try:
-            cells: list[str] | csv.Error = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:  # the reader goes on with the next line
-            cells = error
-        if cells:
-            yield reader.line_num, cells
+    sources: Iterable[tuple[int, Iterable[str]]]
+    sources = [(0, file)] if form.over_lines else ((n, [text]) for n, text in enumerate(file))
+    for before, source in sources:
+        reader = csv.reader(source, delimiter=form.delimiter, quoting=quoting)
+        while True:
+            try:
+                cells: list[str] | csv.Error = next(reader)
+            except StopIteration:
+                break
+            except csv.Error as error:  # the reader goes on with the next line
+                cells = error
+            if isinstance(cells, csv.Error) or any(cell.strip() for cell in cells):
+                yield before + reader.line_num, cells
 
 
 def _names(header: list[list[str] | csv.Error]) -> list[str]:

@@ -4,7 +4,7 @@ Layout: `acm_mirum_tempos.mf` or `hains_tempos.mf` (a line a file: its path on s
 the audio in any folder beside: only the file's name without extension counts, so that mp3 and wav both fit
 (`10118334.clip.wav`).
 
-ACM Mirum: 1,410 previews of 60 s (Peeters and Flocon-Cholet, ACM MIRUM 2012). Hainsworth: 222 excerpts of about a minute
+ACM Mirum: 1,410 previews (Peeters and Flocon-Cholet, ACM MIRUM 2012). Hainsworth: 222 excerpts of about a minute
 (Hainsworth and Macleod, EURASIP JASP 2004). No split, no genre: Hainsworth's own table and the revised beats (Böck and
 Schedl, DAFx 2010) are not read, since copies of them are laid out differently.
 
