@@ -137,7 +137,7 @@ SetName = Literal[
 
 
 @dataclass(frozen=True)
-class PublishedSet:
+class Published:
     """Make a manifest of a published set of music that lies in a folder as it was published, with its labels and split.
     The names of sets, their layouts and how to get them stand in docs/datasets.md.
     """
@@ -230,7 +230,7 @@ class CorpusCommands:
     action: (
         Annotated[Fetch, subcommand("fetch")]
         | Annotated[Scan, subcommand("scan")]
-        | Annotated[PublishedSet, subcommand("set")]
+        | Annotated[Published, subcommand("set")]
     )
 
     def run(self) -> int:
