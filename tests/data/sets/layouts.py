@@ -48,7 +48,7 @@ def jamendo(root: Path) -> Path:
     for split, row in rows.items():
         text(root / "data" / "splits" / "split-0" / f"autotagging_top50tags-{split}.tsv", header + row)
     meta = "TRACK_ID\tARTIST_ID\tALBUM_ID\tTRACK_NAME\tARTIST_NAME\tALBUM_NAME\tRELEASEDATE\tURL\n"
-    named = 'track_0000214\tartist_000014\talbum_000031\tThe "Quoted\tBand\tRecord\t2004-12-31\thttp://x\n'
+    named = 'track_0000214\tartist_000014\talbum_000031\t"The Quoted\tBand\tRecord\t2004-12-31\thttp://x\n'
     text(root / "data" / "raw.meta.tsv", meta + named)
     terms = "14/214.mp3\nThe Quoted by Band\nAvailable under CC BY 3.0\n\n59/759.mp3\nX by Y\nAvailable under CC BY-SA 3.0\n"
     text(root / "audio_licenses.txt", terms)

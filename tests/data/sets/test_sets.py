@@ -81,7 +81,7 @@ def test_the_folder_says_the_side_of_a_magnatagatune_clip(tmp_path: Path) -> Non
 def test_jamendo(tmp_path: Path) -> None:
     first, second, third = sound(tmp_path, "mtg-jamendo").values()
     assert (first.split, second.split, third.split) == ("train", "validation", "held-out")
-    assert (first.title, first.artist, first.year, first.duration_s) == ('The "Quoted', "Band", 2004, 124.6)
+    assert (first.title, first.artist, first.year, first.duration_s) == ('"The Quoted', "Band", 2004, 124.6)
     assert (second.artist, second.path) == ("artist_000020", "raw_30s/audio/82/382.low.mp3")
     assert second.tags == ("genre---rock", "instrument---voice")
     assert [t.licence for t in (first, second, third)] == [
