@@ -1,10 +1,11 @@
-"""The commands that gather music: corpus fetch, corpus scan, prepare."""
+"""The commands that gather music: corpus fetch, corpus scan, corpus set, prepare."""
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from tyro.conf import Positional, arg, subcommand
 
@@ -119,6 +120,60 @@ class Scan:
         return 1 if failures else 0
 
 
+SetName = Literal[
+    "acm-mirum",
+    "ballroom",
+    "emomusic",
+    "emotify",
+    "fma",
+    "giantsteps-key",
+    "giantsteps-tempo",
+    "gtzan",
+    "hainsworth",
+    "magnatagatune",
+    "mtg-jamendo",
+    "nsynth",
+]
+
+
+@dataclass(frozen=True)
+class Published:
+    """Make a manifest of a published set of music that lies in a folder as it was published, with its labels and split.
+    The names of sets, their layouts and how to get them stand in docs/datasets.md.
+    """
+
+    name: Positional[Annotated[SetName, arg(help=f"Which set: {', '.join(get_args(SetName))}.", metavar="SET")]]
+    folder: Positional[Annotated[Path, arg(help="Folder it lies in; it is only read.", metavar="FOLDER")]]
+    out: Annotated[Path, arg(help="The manifest to write.", aliases=["-o"], metavar="FILE")] = Path("manifest.parquet")
+    part: Annotated[
+        str | None,
+        arg(
+            help="Which part of it, or which version of its labels; by default the usual one. A wrong name lists them.",
+            metavar="PART",
+            help_behavior_hint="",
+        ),
+    ] = None
+    json: AsJson = False
+
+    def run(self) -> int:
+        from nearfield.data.manifest import write_manifest
+        from nearfield.data.sets.known import read_set
+
+        result = read_set(self.name, self.folder, self.part)
+        write_manifest(result.manifest, self.out)
+        for note in result.notes:
+            show.say(note)
+        said = {
+            "manifest": show.readable(self.out),
+            "tracks": len(result.manifest),
+            "splits": dict(Counter(t.split or "none" for t in result.manifest)),
+            "notes": list(result.notes),
+        }
+        line = f"{len(result.manifest)} tracks: {said['manifest']}"
+        show.print_outcome(said, line, result.failures, self.json)
+        return 1 if result.failures else 0
+
+
 @dataclass(frozen=True)
 class Prepare:
     """Turn the tracks of a manifest into a store of log-mels for training. Run it again, and it continues."""
@@ -170,9 +225,13 @@ class Prepare:
 
 @dataclass(frozen=True)
 class CorpusCommands:
-    """Gather music to learn from: a named corpus, or your own folder."""
+    """Gather music to learn from: a named corpus, your own folder, or a published set."""
 
-    action: Annotated[Fetch, subcommand("fetch")] | Annotated[Scan, subcommand("scan")]
+    action: (
+        Annotated[Fetch, subcommand("fetch")]
+        | Annotated[Scan, subcommand("scan")]
+        | Annotated[Published, subcommand("set")]
+    )
 
     def run(self) -> int:
         return self.action.run()
