@@ -1,9 +1,9 @@
 """One probe fitted to frozen vectors: a linear layer, or one hidden layer, by scikit-learn, from one small grid for all.
 
 Vectors are standardised by the tracks that are learned from. A fifth of their groups is set apart, the setting that does
-best on it is chosen (ties: the stronger decay, the fewer epochs), and the probe is fitted anew to all of them with it. What
+best on it is chosen (ties: the stronger decay, the fewer steps), and the probe is fitted anew to all of them with it. What
 is asked afterwards takes no part. Linear: logistic regression for classes and tags, ridge regression for numbers. Hidden: a
-multilayer perceptron with ReLU and Adam, for which the epochs are part of the grid.
+multilayer perceptron with ReLU and Adam, for which the steps are part of the grid.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Choice:
     """What of the grid did best on the part set apart, and how well there."""
 
     decay: float
-    epochs: int
+    steps: int
     validated: float
 
 
@@ -82,12 +82,12 @@ def fit_probe(
     learned, asked = scale(points[~apart]), scale(points[apart])
     lesson, test = targets.of(np.flatnonzero(~apart)), targets.of(np.flatnonzero(apart))
     found = [
-        Choice(decay, epochs, judged(test, respond(asked)))
+        Choice(decay, steps, judged(test, respond(asked)))
         for decay in (settings.linear_decays if depth == "linear" else settings.hidden_decays)
-        for epochs, respond in courses(learned, lesson, depth, decay, settings, state)
+        for steps, respond in courses(learned, lesson, depth, decay, settings, state)
     ]
     best = max(found, key=lambda c: c.validated)  # the first of equals
-    scale, final = _Scale.of(points), replace(settings, epochs=(best.epochs,))
+    scale, final = _Scale.of(points), replace(settings, steps=(best.steps,))
     *_, (_, respond) = courses(scale(points), targets, depth, best.decay, final, state)
     return Probe(scale, respond, best)
 

@@ -23,14 +23,15 @@ Respond = Callable[[Vectors], Floats]
 class ProbeSettings:
     """The grid: the same for every embedding. Decays from strong to weak, on the sum of losses over the tracks.
 
-    `linear_decays`: of ridge regression, and 1 / C of logistic regression. `hidden_decays`: alpha of the perceptron.
+    `linear_decays`: of ridge regression, and 1 / C of logistic regression. `hidden_decays`: alpha of the perceptron. `steps`:
+    of Adam, of a `batch` each, in whole epochs: so a small set is gone through more often than a large one.
     """
 
     linear_decays: tuple[float, ...] = (10_000.0, 1_000.0, 100.0, 10.0, 1.0)
     linear_iterations: int = 200
     hidden_decays: tuple[float, ...] = (10.0, 0.1)
     hidden_units: int = 128
-    epochs: tuple[int, ...] = (5, 10, 20, 40)
+    steps: tuple[int, ...] = (100, 300, 1_000)
     batch: int = 64
     learning_rate: float = 1e-3
 
@@ -38,12 +39,12 @@ class ProbeSettings:
 def courses(
     points: Vectors, targets: Targets, depth: Depth, decay: float, settings: ProbeSettings, state: int
 ) -> Iterator[tuple[int, Respond]]:
-    """Fitted to standardised points: once, or as it stands after each number of epochs."""
+    """Fitted to standardised points: once (0 steps), or as it stands after each number of steps."""
     if targets.kind == "numbers":
         centre, spread = targets.values.mean(axis=0), targets.values.std(axis=0)
         spread = np.where(spread > 0, spread, 1.0)
-        for epochs, respond in _numbers(points, (targets.values - centre) / spread, depth, decay, settings, state):
-            yield epochs, _unscaled(respond, centre, spread)
+        for steps, respond in _numbers(points, (targets.values - centre) / spread, depth, decay, settings, state):
+            yield steps, _unscaled(respond, centre, spread)
     elif depth == "linear":
         yield 0, (_linear_classes if targets.kind == "classes" else _linear_tags)(points, targets, decay, settings)
     else:
@@ -59,10 +60,10 @@ def _numbers(
         return
     model = learners.MLPRegressor(**_perceptron(decay, settings, len(x), state))
     target = y if y.shape[1] > 1 else y.ravel()
-    for epoch in range(1, max(settings.epochs) + 1):
-        model.partial_fit(x, target)
-        if epoch in settings.epochs:
-            yield epoch, model.predict
+    for steps, epochs in _stops(settings, len(x)):
+        for _ in range(epochs):
+            model.partial_fit(x, target)
+        yield steps, model.predict
 
 
 def _unscaled(respond: Respond, centre: Floats, spread: Floats) -> Respond:
@@ -108,10 +109,19 @@ def _hidden_classes(
     else:
         y = targets.codes
     every = np.arange(2 if single else width)
-    for epoch in range(1, max(settings.epochs) + 1):
-        model.partial_fit(x, y, classes=every)
-        if epoch in settings.epochs:
-            yield epoch, (lambda asked: model.predict_proba(asked)[:, 1:]) if single else model.predict_proba
+    for steps, epochs in _stops(settings, len(x)):
+        for _ in range(epochs):
+            model.partial_fit(x, y, classes=every)
+        yield steps, (lambda asked: model.predict_proba(asked)[:, 1:]) if single else model.predict_proba
+
+
+def _stops(settings: ProbeSettings, n: int) -> Iterator[tuple[int, int]]:
+    """Each number of steps, and how many epochs there are from the one before to it."""
+    an_epoch, gone = -(-n // settings.batch), 0
+    for steps in sorted(settings.steps):
+        reached = max(1, round(steps / an_epoch))
+        yield steps, reached - gone
+        gone = reached
 
 
 def _perceptron(decay: float, settings: ProbeSettings, n: int, state: int) -> dict[str, Any]:

@@ -4,10 +4,14 @@ Answers of all folds are pooled, each with the fold it comes from. Figures: clas
 ROC-AUC and mAP, macro, compared within folds (scores.py). What knowing nothing gives: for accuracy the most frequent class
 of what was learned from, for F1 classes drawn with their shares there (always naming one class would give less), for R2 0,
 the mean, for ROC-AUC 1/2, for mAP a random order.
+
+Intervals are of the tracks asked, given the probes: how other tracks to learn from would have changed these is not in them,
+so they are somewhat narrow. On noise (240 tracks by 60 artists, linear, seeds 0 to 59) 85 to 88 % of them held chance.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,9 +23,16 @@ from nearfield.study.bench.fitting import Choice, fit_probe
 from nearfield.study.bench.intervals import Floats, Indices, cluster_codes
 from nearfield.study.bench.learners import Depth, ProbeSettings
 from nearfield.study.bench.row import Measure
+from nearfield.study.bench.scores import mean_of
 from nearfield.study.bench.splits import Folds
-from nearfield.study.bench.targets import Targets
+from nearfield.study.bench.targets import Kind, Targets
 from nearfield.study.metrics import Vectors
+
+METRICS: Mapping[Kind, tuple[str, ...]] = {
+    "classes": ("accuracy", "macro-F1"),
+    "numbers": ("R2",),
+    "tags": ("ROC-AUC", "mAP"),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,11 +53,12 @@ class Answers:
     def measures(self) -> tuple[Measure, ...]:
         """The figures of this kind of target; without tracks they are NaN."""
         n, t = len(self.rows), self.targets
+        if n == 0:
+            return tuple(Measure(name, mean_of([]), float("nan"), 0) for name in METRICS[t.kind])
         if t.kind == "classes":
             said, likely = self.said.argmax(axis=1), self.shares.argmax(axis=1)
-            drawn = self.shares[self.fold].mean(axis=0) if n else self.shares.mean(axis=0)
-            counts = np.bincount(t.codes, minlength=len(t.names)) if n else np.zeros(len(t.names))
-            majority = float((likely[self.fold] == t.codes).mean()) if n else float("nan")
+            drawn, majority = self.shares[self.fold].mean(axis=0), float((likely[self.fold] == t.codes).mean())
+            counts = np.bincount(t.codes, minlength=len(t.names))
             f1 = scores.macro_f1(t.codes, said, len(t.names))
             return (
                 Measure("accuracy", scores.accuracy(t.codes, said), majority, n),
@@ -62,8 +74,6 @@ class Answers:
     def _random_order(self) -> float:
         """Average precision of a random order in each fold: the mean over the folds of a tag, then over the tags."""
         parts = [self.targets.values[self.fold == f] for f in np.unique(self.fold)]
-        if not parts or not len(self.targets.names):
-            return float("nan")
         each = np.stack([chance.average_precision(len(part), part.sum(axis=0)) for part in parts])
         known = ~np.isnan(each)
         tags = np.where(known, each, 0).sum(axis=0)[known.any(axis=0)] / known.sum(axis=0)[known.any(axis=0)]

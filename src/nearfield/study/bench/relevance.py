@@ -51,8 +51,8 @@ def by_flags(holds: npt.ArrayLike) -> Relevance:
     sizes = flags.sum(axis=1)
 
     def gains(rows: Indices, others: Indices) -> Floats:
-        shared = flags[rows] @ flags[others].T
+        shared = (flags[rows] @ flags[others].T).astype(np.float64)  # counts, exact in float32
         either = sizes[rows][:, None] + sizes[others] - shared
-        return np.asarray(shared / np.maximum(either, 1), np.float64)
+        return np.asarray(shared / np.maximum(either, 1))
 
     return Relevance(sizes > 0, gains)

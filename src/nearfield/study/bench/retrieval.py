@@ -7,7 +7,7 @@ relevant, R of them being relevant. nDCG has gains of 0 to 1 and the discount 1 
 
 Deviations: tracks of one group (an artist, copies of one recording) are not each other's candidates; a query without a
 relevant candidate is left out and counted. Precision@K is over K even where fewer are relevant, so its best may be below 1.
-Cosines are taken in float64 and rounded to float32: what differs by rounding alone is a tie, and goes to the lower index.
+Cosines are taken in float64 and rounded to 2^-24: what differs by rounding alone is a tie, and goes to the lower index.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from nearfield.study.bench.scores import mean_of
 from nearfield.study.metrics import Vectors
 
 SIZES = (1, 5, 10)
+_STEPS = 2**24  # from cosine 0 to 1: the resolution of float32
 _CELLS = 2_000_000  # pairs ranked at a time: 16 MB an array
 
 
@@ -125,22 +126,20 @@ def _ranked(
     gains = np.where(barred, 0.0, relevance.gains(tracks[rows], tracks))
     keep = (gains > 0).any(axis=1)
     rows, barred, gains = rows[keep], barred[keep], gains[keep]
-    order = best_first((unit[rows] @ unit.T).astype(np.float32), barred)
+    order = best_first(unit[rows] @ unit.T, barred)
     ideal = _discounted(-np.sort(-gains, axis=1))
     found = _metrics(np.take_along_axis(gains, order, axis=1), ideal, sizes)
     return _Part(rows, found, _chances(gains, ideal, len(tracks) - barred.sum(axis=1), sizes))
 
 
-def best_first(scores: npt.NDArray[np.float32], barred: npt.NDArray[np.bool_]) -> Indices:
-    """(B, C) columns by falling score, ties to the lower column, those barred last.
+def best_first(cosines: Floats, barred: npt.NDArray[np.bool_]) -> Indices:
+    """(B, C) columns by falling cosine, rounded to 2^-24, ties to the lower column, those barred last.
 
-    Score and column are packed in one integer, which sorts faster than a stable sort of scores: the bits of a float32 rise
-    with it, once those below zero are turned round.
+    Rounded cosine and column are packed in one integer, which sorts faster than a stable sort of cosines.
     """
-    bits = (np.float32(0) - scores).view(np.int32).astype(np.int64)  # not -scores: 0 and -0 are one
-    bits ^= (bits >> 63) & 0x7FFFFFFF
-    bits[barred] = 2**31 - 1
-    packed = (bits << 32) | np.arange(scores.shape[1])
+    steps = np.rint(cosines * -_STEPS).astype(np.int64)
+    steps[barred] = 2 * _STEPS
+    packed = (steps << 32) | np.arange(cosines.shape[1])
     packed.sort(axis=1)
     return packed & 0xFFFFFFFF
 

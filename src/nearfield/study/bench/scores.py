@@ -109,11 +109,13 @@ def _over_tags(figure: _Ranked, true: npt.ArrayLike, scores: npt.ArrayLike, fold
     sorted_tags = [[_falling(rows, flags[rows, t], marks[rows, t]) for rows in parts] for t in range(flags.shape[1])]
 
     def mean(weights: Floats) -> Floats:
+        if not flags.size:
+            return np.full(len(weights), np.nan)
         tags = [
             _mean_known(np.stack([figure(*_weighed(weights, *one)) for one in one_tag], axis=1))
             for one_tag in sorted_tags
         ]
-        return _mean_known(np.stack(tags, axis=1)) if tags and parts else np.full(len(weights), np.nan)
+        return _mean_known(np.stack(tags, axis=1))
 
     return mean
 

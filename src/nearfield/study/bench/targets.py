@@ -57,7 +57,7 @@ def numbers(values: npt.ArrayLike, names: Sequence[str]) -> Targets:
     if table.ndim != 2 or table.shape[1] != len(names) or np.isinf(table).any():
         cause = f"shape {table.shape} for {len(names)} names, or infinite numbers"
         raise BenchError("numbers", cause, "give (N, Y) finite numbers, NaN for what is not known")
-    return Targets("numbers", table, tuple(names), ~np.isnan(table).any(axis=1))
+    return Targets("numbers", table, tuple(names), np.asarray(~np.isnan(table).any(axis=1)))
 
 
 def tags(sets: Sequence[frozenset[str]]) -> Targets:
