@@ -27,13 +27,13 @@ class ProbeSettings:
     of Adam, of a `batch` each, in whole epochs: so a small set is gone through more often than a large one.
     """
 
-    linear_decays: tuple[float, ...] = (10_000.0, 1_000.0, 100.0, 10.0, 1.0)
+    linear_decays: tuple[float, ...] = (1_000.0, 100.0, 10.0, 1.0, 0.1)
     linear_iterations: int = 200
     hidden_decays: tuple[float, ...] = (10.0, 0.1)
     hidden_units: int = 128
     steps: tuple[int, ...] = (100, 300, 1_000)
     batch: int = 64
-    learning_rate: float = 1e-3
+    learning_rate: float = 3e-3
 
 
 def courses(
