@@ -54,6 +54,10 @@ class AuditError(NearfieldError):
     """An embedding that cannot be audited, or a report that cannot be read or written."""
 
 
+class BenchError(NearfieldError):
+    """A benchmark that cannot be measured: labels, groups, folds or answers that do not fit, or a library that is missing."""
+
+
 class ConfigError(NearfieldError):
     """A configuration with an unknown key, a wrong type or an impossible value; `key` is where, with dots, if known."""
 

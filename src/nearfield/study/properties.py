@@ -123,7 +123,7 @@ def key(keys: Sequence[str], source: str) -> Property:
     scale or the tonic, then the rest), save that there a fifth counts more than a relative. It is no metric: a mode is
     changed at most once, so that A major is 3 from C major although both are 0.5 from A minor. Enharmonic names are one key.
     """
-    tonic, minor = _keys(keys)
+    tonic, minor = tonics_and_minors(keys)
     fifths = 7 * tonic % 12
     signature = (fifths - 3 * minor) % 12  # of the relative major
 
@@ -137,7 +137,7 @@ def key(keys: Sequence[str], source: str) -> Property:
 
 def key_signature(keys: Sequence[str], source: str) -> Property:
     """Distance is steps on the circle of fifths between key signatures, 0 to 6: relative keys (C major, A minor) agree."""
-    tonic, minor = _keys(keys)
+    tonic, minor = tonics_and_minors(keys)
     signature = (7 * tonic - 3 * minor) % 12
 
     def between(a: Indices, b: Indices) -> Apart:
@@ -221,8 +221,8 @@ def _nan(value: float | None) -> float:
     return float("nan") if value is None else float(value)
 
 
-def _keys(keys: Sequence[str]) -> tuple[Indices, Indices]:
-    """(N,) tonics in semitones from C, -1 where the key is not known, and (N,) 1 for minor, else 0."""
+def tonics_and_minors(keys: Sequence[str]) -> tuple[Indices, Indices]:
+    """(N,) tonics in semitones from C, -1 where the key is not known, and (N,) 1 for minor, else 0; keys as a Track has them."""
     tonics, minors = [], []
     for name in keys:
         note, mode = name.split(" ") if name else ("", "")

@@ -1,0 +1,223 @@
+"""Tempo and key from frozen vectors, learned from some tracks and asked of others.
+
+Tempo. Accuracy1: within 4 % of the labelled tempo; Accuracy2: or of its double, triple, half or third (Gouyon et al., IEEE
+TASLP 2006). By a probe, of two kinds: classes of equal width in log2 BPM, answered by the mean of the likeliest and the
+classes beside it, weighed by their probabilities (after Schreiber and Mueller, ISMIR 2018, who take the likeliest BPM); or
+numbers, log2 BPM and its place on the circle of an octave, the circle saying where within the octave and the number which.
+What does better on a part of the tracks to learn from, by whole groups, is fitted to all of them. By neighbours: the median
+of log2 BPM of the K nearest by cosine.
+
+Key. A probe of 24 classes. The MIREX score is mir_eval's (key.weighted_score): 1 the same key; 0.5 an answer a fifth ABOVE
+the true key in its mode, a fifth below counts nothing (MIREX itself has counted both at times); 0.3 the relative, 0.2 the
+parallel key. What knowing nothing gives is in all of this the one answer that does best on the tracks learned from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from nearfield.data.track import KEY_PATTERN
+from nearfield.errors import BenchError
+from nearfield.search.exact import top_k
+from nearfield.sound.key import KEYS
+from nearfield.study.bench.fitting import fit_probe, set_apart
+from nearfield.study.bench.intervals import Floats, Indices
+from nearfield.study.bench.learners import Depth, ProbeSettings
+from nearfield.study.bench.row import Measure
+from nearfield.study.bench.scores import mean_of
+from nearfield.study.bench.targets import classes, numbers
+from nearfield.study.metrics import Vectors
+from nearfield.study.properties import tonics_and_minors
+
+WITHIN = 0.04
+LEVELS = (1.0, 2.0, 3.0, 1 / 2, 1 / 3)
+NEIGHBOURS = 5
+BIN_OCTAVES = 0.05  # 3.5 %: the classes beside the likeliest are within Accuracy1 of it
+
+
+@dataclass(frozen=True, eq=False)
+class TempoAnswers:
+    """`bpm` (n,), and the kind of probe that did better on a part of what was learned from: "bins" or "circle"."""
+
+    bpm: Floats
+    kind: str
+
+
+def tempo_by_probe(
+    learn: Vectors,
+    learn_bpm: npt.ArrayLike,
+    groups: npt.ArrayLike,
+    asked: Vectors,
+    depth: Depth,
+    rng: np.random.Generator,
+    settings: ProbeSettings | None = None,
+) -> TempoAnswers:
+    """Learn from (N, D) vectors of known tempo and answer for (n, D) others; `groups` (N,): whole ones are set apart.
+
+    Raises BenchError for tempi not above 0, all of one tempo, shapes that do not fit, and as fit_probe does.
+    """
+    octaves = np.log2(_tempi(learn_bpm))
+    if len(octaves) != len(learn) or octaves.size == 0 or np.ptp(octaves) < BIN_OCTAVES:
+        raise BenchError(
+            "tempo", f"{len(learn)} vectors, {len(octaves)} tempi, or all alike", "learn from several tempi"
+        )
+    grid, numbers_of = settings or ProbeSettings(), np.asarray(groups)
+    apart = set_apart(numbers_of, numbers(octaves[:, None], ("octaves",)))
+
+    def answer(kind: str, rows: Indices, others: Vectors) -> Floats:
+        ways = {"bins": _by_bins, "circle": _by_circle}
+        return ways[kind](np.asarray(learn)[rows], octaves[rows], numbers_of[rows], others, depth, rng, grid)
+
+    rest, judge = np.flatnonzero(~apart), np.flatnonzero(apart)
+    tried = {
+        kind: right_tempo(2 ** octaves[judge], 2 ** answer(kind, rest, np.asarray(learn)[judge]), (1.0,)).mean()
+        for kind in ("bins", "circle")
+    }
+    best = max(tried, key=lambda kind: float(tried[kind]))
+    return TempoAnswers(2 ** answer(best, np.arange(len(learn)), asked), best)
+
+
+def tempo_by_neighbours(learn: Vectors, learn_bpm: npt.ArrayLike, asked: Vectors, k: int = NEIGHBOURS) -> Floats:
+    """(n,) BPM: the median in log2 of the `k` of (N, D) nearest to each of (n, D) by cosine, of fewer where N is less.
+
+    Raises BenchError for tempi not above 0 or not one a vector, and k below 1; SpaceError as the search does.
+    """
+    octaves = np.log2(_tempi(learn_bpm))
+    if len(octaves) != len(learn) or octaves.size == 0 or k < 1:
+        raise BenchError(
+            "tempo", f"{k} neighbours of {len(learn)} vectors with {len(octaves)} tempi", "give one or more"
+        )
+    nearest = top_k(asked, np.asarray(learn, np.float32), k).indices
+    return np.asarray(2 ** np.median(octaves[nearest], axis=1))
+
+
+def tempo_measures(true_bpm: npt.ArrayLike, said_bpm: npt.ArrayLike, learn_bpm: npt.ArrayLike) -> tuple[Measure, ...]:
+    """Accuracy1 and Accuracy2 of (n,) answers; NaN is no answer, and wrong. Raises BenchError for labels not above 0."""
+    true, learned = _tempi(true_bpm), _tempi(learn_bpm)
+    return tuple(
+        _measure(name, right_tempo(true, said_bpm, levels), _constant_tempo(true, learned, levels))
+        for name, levels in (("Accuracy1", (1.0,)), ("Accuracy2", LEVELS))
+    )
+
+
+def right_tempo(true_bpm: npt.ArrayLike, said_bpm: npt.ArrayLike, levels: Sequence[float]) -> npt.NDArray[np.bool_]:
+    """(n,) whether an answer is within 4 % of a level (1: the tempo, 2: its double) of the label; NaN never is."""
+    true, said = np.asarray(true_bpm, np.float64), np.asarray(said_bpm, np.float64)
+    if true.shape != said.shape:
+        raise BenchError("tempo", f"{said.shape} answers for {true.shape} labels", "give one a label")
+    wanted = np.multiply.outer(true, np.array(levels))
+    return np.asarray((np.abs(said[..., None] - wanted) <= WITHIN * wanted * (1 + 1e-9)).any(axis=-1))
+
+
+def key_by_probe(
+    learn: Vectors,
+    learn_keys: Sequence[str],
+    groups: npt.ArrayLike,
+    asked: Vectors,
+    depth: Depth,
+    rng: np.random.Generator,
+    settings: ProbeSettings | None = None,
+) -> tuple[str, ...]:
+    """Keys of (n, D) vectors, as KEYS spells them, learned from (N, D) of known key; errors as fit_probe, and for bad keys."""
+    named = [KEYS[code] for code in key_codes(learn_keys)]
+    probe = fit_probe(learn, classes(named, KEYS), groups, depth, settings or ProbeSettings(), rng)
+    return tuple(KEYS[code] for code in probe.scores(asked).argmax(axis=1))
+
+
+def key_measures(true: Sequence[str], said: Sequence[str], learned: Sequence[str]) -> tuple[Measure, ...]:
+    """The MIREX score and the exact share of (n,) answers; "" is no answer, and wrong. Raises BenchError for bad keys."""
+    labels, guesses = key_codes(true), np.repeat(np.arange(24), len(true)).reshape(24, -1)
+    answers, lessons = key_codes(said, none=True), key_codes(learned)
+    found = []
+    for name, score in (("MIREX weighted", mirex_scores), ("exact", _same_key)):
+        every = [score(lessons, np.full(len(lessons), guess)).mean() if len(lessons) else 0.0 for guess in range(24)]
+        found.append(_measure(name, score(labels, answers), score(labels, guesses[int(np.argmax(every))])))
+    return tuple(found)
+
+
+def mirex_scores(true: Indices, said: Indices) -> Floats:
+    """(n,) scores of key codes (key_codes), -1 being no answer; see the top for the rule on fifths."""
+    up, minor, answered = (said - true) % 12, true >= 12, said >= 0
+    same_mode = minor == (said >= 12)
+    relative = np.where(minor, 3, 9)
+    score = np.select(
+        [same_mode & (up == 0), same_mode & (up == 7), ~same_mode & (up == relative), ~same_mode & (up == 0)],
+        [1.0, 0.5, 0.3, 0.2],
+        0.0,
+    )
+    return np.where(answered, score, 0.0)
+
+
+def key_codes(keys: Sequence[str], none: bool = False) -> Indices:
+    """(n,) places in KEYS of names like "F# minor" or "Gb minor"; with `none`, "" is -1. Raises BenchError for others."""
+    for key in keys:
+        if not (KEY_PATTERN.match(key) or (none and key == "")):
+            raise BenchError("key", f"{key!r} is not one", "write it like 'F# minor'")
+    tonics, minors = tonics_and_minors(keys)
+    return np.where(tonics >= 0, tonics + 12 * minors, -1)
+
+
+def _by_bins(
+    x: Vectors,
+    octaves: Floats,
+    groups: Indices,
+    asked: Vectors,
+    depth: Depth,
+    rng: np.random.Generator,
+    grid: ProbeSettings,
+) -> Floats:
+    """log2 BPM by classes; the mean of the likeliest and what lies beside it."""
+    lowest = octaves.min()
+    codes = ((octaves - lowest) / BIN_OCTAVES).round().astype(np.int64)
+    names = [f"{code:04d}" for code in range(max(2, int(codes.max()) + 1))]
+    likely = fit_probe(x, classes([names[c] for c in codes], names), groups, depth, grid, rng).scores(asked)
+    likeliest = likely.argmax(axis=1)
+    beside = np.clip(likeliest[:, None] + np.arange(-1, 2), 0, len(names) - 1)
+    weight = np.take_along_axis(likely, beside, axis=1)
+    return np.asarray(lowest + BIN_OCTAVES * (weight * beside).sum(axis=1) / weight.sum(axis=1))
+
+
+def _by_circle(
+    x: Vectors,
+    octaves: Floats,
+    groups: Indices,
+    asked: Vectors,
+    depth: Depth,
+    rng: np.random.Generator,
+    grid: ProbeSettings,
+) -> Floats:
+    """log2 BPM by numbers: the place on the circle, in the octave nearest to the number."""
+    turn = 2 * np.pi * octaves
+    wanted = numbers(np.stack([octaves, np.cos(turn), np.sin(turn)], axis=1), ("octaves", "cosine", "sine"))
+    about, cosine, sine = fit_probe(x, wanted, groups, depth, grid, rng).scores(asked).T
+    place = np.arctan2(sine, cosine) / (2 * np.pi)
+    return np.asarray(place + np.round(np.clip(about, octaves.min(), octaves.max()) - place))
+
+
+def _constant_tempo(true: Floats, learned: Floats, levels: Sequence[float]) -> npt.NDArray[np.bool_]:
+    """(n,) where the tempo is right that is right most often among those learned from."""
+    if not learned.size:
+        return np.zeros(len(true), bool)
+    tempi = np.unique(learned)
+    often = [right_tempo(learned, np.full(len(learned), bpm), levels).mean() for bpm in tempi]
+    return right_tempo(true, np.full(len(true), tempi[int(np.argmax(often))]), levels)
+
+
+def _same_key(true: Indices, said: Indices) -> Floats:
+    return np.asarray(true == said, np.float64)
+
+
+def _measure(name: str, right: npt.ArrayLike, constant: npt.ArrayLike) -> Measure:
+    values, known = np.asarray(right, np.float64), np.asarray(constant, np.float64)
+    return Measure(name, mean_of(values), float(known.mean()) if known.size else float("nan"), len(values))
+
+
+def _tempi(bpm: npt.ArrayLike) -> Floats:
+    tempi = np.asarray(bpm, np.float64)
+    if tempi.ndim != 1 or not (np.isfinite(tempi).all() and (tempi > 0).all()):
+        raise BenchError("tempo", "labels that are not above 0 BPM", "leave out the tracks whose tempo is not known")
+    return tempi
