@@ -56,7 +56,7 @@ FORBIDDEN = {
 }
 
 # Distributions whose import name differs from their name would stand here: {"PyYAML": "yaml"}.
-IMPORT_NAMES: dict[str, str] = {}
+IMPORT_NAMES = {"scikit-learn": "sklearn"}
 
 IMPORT_CALLS = {"import_module", "importlib.import_module", "__import__"}
 
