@@ -84,7 +84,7 @@ def test_the_best_is_kept_over_a_stop_and_whitened_at_the_end(
     store: MelStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recalls = iter([0.2, 0.7, 0.6, 0.7, 0.5, 0.9])
-    monkeypatch.setattr(Watch, "look", lambda *_: Watched(next(recalls), 0.0, 0.0, 0.0, 0.0, 1.0))
+    monkeypatch.setattr(Watch, "look", lambda *_: Watched(next(recalls), 0.0, 0.0, 0.0, 0.0, 0.0, 1.0))
     config = replace(RUN, steps=5, watch_every_s=1e-9)
     train(config, store, tmp_path, stop_after=2)
     best = load_checkpoint(tmp_path / "best.safetensors")

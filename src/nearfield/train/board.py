@@ -20,7 +20,8 @@ class Board:
             raise ModelError("tensorboard", "tensorboardX is not installed", remedy)
         from tensorboardX import SummaryWriter
 
-        self._writer = SummaryWriter(str(folder), purge_step=first_step)
+        # files are named by the second: two sessions within one would share a name, and the later one win
+        self._writer = SummaryWriter(str(folder), purge_step=first_step, filename_suffix=f".{first_step}")
 
     def write(self, line: Mapping[str, Any]) -> None:
         """One line of metrics.jsonl: its numbers by name, those of a corpus as watched/CORPUS/NAME."""
