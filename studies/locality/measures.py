@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nearfield.study.metrics import Estimate, bootstrap_mean
-from nearfield.study.neighbourhood import Property, compare, neighbourhood
+from nearfield.study.neighbourhood import Property, compare, locality
 
 K = 10
 
@@ -34,10 +34,7 @@ class Local:
     prop: Property
 
     def estimate(self, seed: int) -> Estimate:
-        (found,) = neighbourhood(self.vectors, self.prop, np.random.default_rng(seed), (K,), permutations=0).sizes
-        assert found.distance is not None
-        assert found.distance.index is not None, found.distance.reason
-        return found.distance.index
+        return locality(self.vectors, self.prop, K)
 
     def minus(self, other: Local, seed: int) -> Estimate:
         found = compare(self.vectors, other.vectors, self.prop, np.random.default_rng(seed), (K,))

@@ -14,13 +14,11 @@ from hypothesis import strategies as st
 
 from nearfield.data.track import Track
 from nearfield.study.estimate import TrackEstimate
-from nearfield.study.locality import key_distances, tempo_distances
 from nearfield.study.properties import (
     MEASURED,
     NAMES,
     PropertyError,
     key,
-    key_signature,
     label,
     numeric,
     properties_of,
@@ -39,13 +37,6 @@ ESTIMATE = TrackEstimate(120.0, 0.6, "A minor", 0.8, -4.0, 9.0, -18.0)
 
 def all_pairs(n: int) -> tuple[np.ndarray, np.ndarray]:
     return np.arange(n)[:, None], np.arange(n)[None, :]
-
-
-@settings(max_examples=20, deadline=None)
-@given(st.lists(st.floats(30, 300), min_size=2, max_size=12), st.booleans())
-def test_tempo_distances_are_those_of_the_locality_index(bpm: list[float], fold: bool) -> None:
-    found = tempo(bpm, "", fold=fold)
-    np.testing.assert_allclose(found.between(*all_pairs(len(bpm))), tempo_distances(bpm, fold), atol=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -93,11 +84,6 @@ def test_every_key_is_equally_far_from_its_relative_and_parallel_and_no_other_is
     for row in np.sort(apart, axis=1):
         assert row[:5].tolist() == [0, 0.5, 0.5, 1, 1]
         assert sorted(row)[-1] == 6
-
-
-def test_key_signatures_are_those_of_the_locality_index() -> None:
-    found = key_signature(KEYS, "").between(*all_pairs(24))
-    np.testing.assert_array_equal(found, key_distances(KEYS))
 
 
 def test_labels_tags_and_numbers() -> None:

@@ -16,12 +16,19 @@ from nearfield.data.melstore import Frames, MelStore
 from nearfield.model.embedder import Embedder, evaluating
 from nearfield.sound.mel import MelConfig
 from nearfield.study.halves import SliceEmbedding, cut_halves, embed_halves, judge_halves
-from nearfield.study.locality import Distances, key_distances, label_distances, locality, tempo_distances
 from nearfield.study.metrics import Vectors, unit
+from nearfield.study.neighbourhood import locality
+from nearfield.study.properties import properties_of
 from nearfield.study.shape import alignment, rank_me, uniformity
 
 STRETCH = 1.25
 SEMITONES = 2.0
+NEIGHBOURS = 10
+PROPERTIES = {
+    "tempo": "tempo",
+    "key_signature": "key",
+    "genre": "style",
+}  # of which the locality is watched, and as what
 
 
 @dataclass(frozen=True)
@@ -31,7 +38,7 @@ class Watched:
     `stretch_shift`: cosine distance that a stretch by 1.25 moves a slice, over that of slices of two tracks;
     `transpose_shift`: that of a pitch shift by 2 semitones.
     `alignment`: of the two halves of a track; `uniformity` and `rank_me` are over the tracks.
-    `*_locality`: index of a track's neighbours, 0 chance, 1 perfect (study/locality.py); `style` is the genre label.
+    `*_locality`: index of a track's neighbours, 0 chance, 1 perfect (study/neighbourhood), among 10; `style` is the genre label.
     """
 
     recall_at_1: float
@@ -62,11 +69,8 @@ class Watch:
         self._packages = [t.package for t in tracks]
         self._halves = cut_halves(store, usable, slice_frames=slice_frames)
         self._sources = middles(store, usable, slice_frames)
-        self._properties = {
-            "tempo": tempo_distances([t.tempo_bpm for t in tracks]),
-            "key": key_distances([t.key for t in tracks]),
-            "style": label_distances([t.genre for t in tracks]),
-        }
+        known = {p.name: p for p in properties_of(tracks, None, tuple(PROPERTIES))}
+        self._properties = {f"{PROPERTIES[name]}_locality": prop for name, prop in known.items()}
 
     def look(self, embedder: Embedder) -> Watched:
         """Measure the model as it stands."""
@@ -82,15 +86,15 @@ class Watch:
             alignment(halves[:, 0], halves[:, 1]),
             uniformity(whole),
             rank_me(whole),
-            **{f"{name}_locality": self._locality(whole, apart) for name, apart in self._properties.items()},
+            **{name: _number(locality(whole, prop, NEIGHBOURS).value) for name, prop in self._properties.items()},
         )
-
-    def _locality(self, vectors: npt.NDArray[np.float32], distances: Distances) -> float | None:
-        value = locality(vectors, distances).value
-        return None if math.isnan(value) else value
 
     def _rng(self) -> np.random.Generator:
         return np.random.default_rng(self._seed)
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else value
 
 
 def usable_tracks(store: MelStore, numbers: Sequence[int], slice_frames: int) -> list[int]:

@@ -8,6 +8,7 @@ from nearfield.study.neighbourhood.measure import (
     Neighbours,
     Scale,
     compare,
+    locality,
     neighbourhood,
 )
 from nearfield.study.neighbourhood.scales import Property
@@ -21,5 +22,6 @@ __all__ = [
     "Property",
     "Scale",
     "compare",
+    "locality",
     "neighbourhood",
 ]

@@ -138,6 +138,15 @@ def neighbourhood(
     return Neighbourhood(prop.name, *counts, len(rows), permutations, found)
 
 
+def locality(vectors: Vectors, prop: Property, k: int) -> Estimate:
+    """The index alone, in distance, with its interval; NaN throughout where it cannot be measured."""
+    sizes = neighbourhood(vectors, prop, np.random.default_rng(0), (k,), permutations=0).sizes
+    scale = sizes[0].distance if sizes else None
+    if scale is None or scale.index is None:
+        return Estimate(float("nan"), float("nan"), float("nan"), 0)
+    return scale.index
+
+
 def compare(
     first: Vectors,
     second: Vectors,
