@@ -113,6 +113,14 @@ def test_what_is_left_out_is_nobodys_neighbour(tmp_path: Path) -> None:
     assert without["settings"]["leave_out"] == ["artist"]
 
 
+def test_a_catalogue_of_one_artist_has_no_neighbours_without_the_artist(tmp_path: Path) -> None:
+    several = catalogue(20)
+    manifest = replace(several, tracks=tuple(replace(t, artist="one") for t in several))
+    space = embedding("space", manifest, by_tempo(manifest))
+    with pytest.raises(AuditError, match="no track has another that shares none of its artist; leave out less"):
+        audit([space], manifest, tmp_path, replace(QUICK, leave_out=("artist",)))
+
+
 def test_only_tracks_that_all_have_are_judged(tmp_path: Path) -> None:
     manifest = catalogue()
     whole = embedding("whole", manifest, by_tempo(manifest))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from nearfield.study.organise import choice
 from nearfield.study.organise.bends import bends_of
 from nearfield.study.organise.choice import Candidates, sample_candidates
-from nearfield.study.organise.dyads import mean_covariance
+from nearfield.study.organise.jackknife import mean_covariance
 from nearfield.study.organise.score import Score
 from oracles.choice import slow_loss, slow_variance
 

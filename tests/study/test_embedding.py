@@ -391,6 +391,8 @@ def test_a_module_of_torch_is_given_tensors(tmp_path: Path) -> None:
         ("def load_model", "def load", "lacks load_model"),
         ("sample_rate = 16000", "pass", "sample_rate is None"),
         ("import numpy as np", "import no_such_library", "cannot be imported (ModuleNotFoundError"),
+        ("import numpy as np", "import sys; sys.exit(3)", "cannot be imported (SystemExit: 3)"),
+        ("return Model()", "raise SystemExit(4)", "load_model('') failed (SystemExit: 4)"),
     ],
 )
 def test_a_module_that_is_not_hears(tmp_path: Path, was: str, now: str, cause: str) -> None:

@@ -152,6 +152,10 @@ def _audit_one(
     not_measured: dict[str, str] = {}
     repeats = duplicates(vectors, config.duplicate_cosine)
     groups = _groups(subject, config, repeats)
+    near = nearest_of_all(vectors, config.main_k, groups or None).indices
+    if (near < 0).all():
+        cause = f"no track has another that shares none of its {', '.join(config.leave_out)}"
+        raise AuditError("leave_out", cause, "leave out less")
     sizes = tuple(sorted({*config.sizes, config.main_k}))
     neighbours = []
     for done, prop in enumerate(subject.properties):
@@ -160,7 +164,6 @@ def _audit_one(
         rng = np.random.default_rng([config.seed, 1])
         found = neighbourhood(vectors, prop, rng, sizes, groups or None, config.permutations)
         neighbours += layout.neighbour_rows(found, sizes)
-    near = nearest_of_all(vectors, config.main_k, groups or None).indices
     sensitivity = _sensitivity(embedding, vectors, subject, config, tell, not_measured)
     organisation = _organisation(near, subject, groups, config, not_measured)
     return {

@@ -98,7 +98,7 @@ def load_hear(given: str, weights: str = "") -> HearModel:
         raise ModelError(subject, f"lacks {' and '.join(missing)}", _SEE)
     try:
         model = module.load_model(weights)
-    except Exception as error:  # whatever the module's own code raises
+    except (Exception, SystemExit) as error:  # whatever the module's own code raises, or ends by
         cause = f"load_model({weights!r}) failed ({type(error).__name__}: {error})"
         raise ModelError(subject, cause, "name its weights as MODULE:WEIGHTS, or correct the module") from error
     rate_hz = getattr(model, "sample_rate", getattr(module, "sample_rate", None))
@@ -120,7 +120,7 @@ def _module(given: str) -> ModuleType:
         module = importlib.util.module_from_spec(spec)
         sys.modules[name] = module  # as an import does: dataclasses in it look themselves up there
         spec.loader.exec_module(module)
-    except Exception as error:  # whatever the module's own code raises
+    except (Exception, SystemExit) as error:  # whatever the module's own code raises, or ends by
         cause = f"cannot be imported ({type(error).__name__}: {error})"
         raise ModelError(subject, cause, "install what it needs, or correct its name") from error
     return module

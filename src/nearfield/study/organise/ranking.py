@@ -24,8 +24,8 @@ from nearfield.search.exact import top_k
 from nearfield.study.metrics import Estimate, Vectors
 from nearfield.study.organise import choice
 from nearfield.study.organise.choice import Candidates, Floats, Indices, sample_candidates
-from nearfield.study.organise.dyads import mean_covariance
 from nearfield.study.organise.gains import Part, PropertyLike, Settings, cross_fitted, p_of, parts_of
+from nearfield.study.organise.jackknife import mean_covariance
 
 NEIGHBOURS = 10
 DEFAULT = Settings()
