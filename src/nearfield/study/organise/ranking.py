@@ -7,7 +7,7 @@ bits a neighbour is likelier under it than by chance, on tracks it was not fitte
 most there are, when a query's K neighbours could be no other tracks. A property that says nothing comes out a little
 below 0, by the price of fitting it. Why this and not partial Mantel: docs/decisions/0010.
 
-Intervals are over tracks, not edges: two edges with a track in common are not independent (`dyads.py`).
+Intervals are over tracks, not edges: two edges with a track in common are not independent (`jackknife.py`).
 """
 
 from __future__ import annotations
