@@ -140,11 +140,13 @@ def neighbourhood(
 
 def locality(vectors: Vectors, prop: Property, k: int) -> Estimate:
     """The index alone, in distance, with its interval; NaN throughout where it cannot be measured."""
-    sizes = neighbourhood(vectors, prop, np.random.default_rng(0), (k,), permutations=0).sizes
-    scale = sizes[0].distance if sizes else None
-    if scale is None or scale.index is None:
-        return Estimate(float("nan"), float("nan"), float("nan"), 0)
-    return scale.index
+    tracks = usable([vectors], prop)
+    if len(tracks) > 2:
+        rows, groups = np.arange(len(tracks)), group_table(None, len(tracks))
+        (standing,) = Scales.of(graph_of(vectors[tracks], rows, groups, (k,)), prop, tracks, (k,)).distance
+        if not _reason(standing):
+            return standing.index().estimate(most=1)
+    return Estimate(float("nan"), float("nan"), float("nan"), 0)
 
 
 def compare(

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from nearfield.errors import BenchError
 from nearfield.sound.key import KEYS
-from nearfield.study.bench.learners import Depth, ProbeSettings
-from nearfield.study.bench.row import rows_of
-from nearfield.study.bench.tempo_key import (
+from nearfield.study.tasks.learners import Depth, ProbeSettings
+from nearfield.study.tasks.row import rows_of
+from nearfield.study.tasks.tempo_key import (
     LEVELS,
     key_by_probe,
     key_codes,

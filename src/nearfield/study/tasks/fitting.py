@@ -14,12 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from nearfield.errors import BenchError
-from nearfield.study.bench import scores
-from nearfield.study.bench.intervals import Floats, cluster_codes
-from nearfield.study.bench.learners import Depth, ProbeSettings, Respond, courses
-from nearfield.study.bench.splits import FOLDS, dealt
-from nearfield.study.bench.targets import Targets
 from nearfield.study.metrics import Vectors
+from nearfield.study.tasks import scores
+from nearfield.study.tasks.intervals import Floats, cluster_codes
+from nearfield.study.tasks.learners import Depth, ProbeSettings, Respond, courses
+from nearfield.study.tasks.splits import FOLDS, dealt
+from nearfield.study.tasks.targets import Targets
 
 _FLAT = 1e-6  # of a dimension's deviation, against its mean: below that it says nothing
 

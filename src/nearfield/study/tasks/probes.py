@@ -18,15 +18,15 @@ import numpy as np
 import numpy.typing as npt
 
 from nearfield.errors import BenchError
-from nearfield.study.bench import chance, scores
-from nearfield.study.bench.fitting import Choice, fit_probe
-from nearfield.study.bench.intervals import Floats, Indices, cluster_codes
-from nearfield.study.bench.learners import Depth, ProbeSettings
-from nearfield.study.bench.row import Measure
-from nearfield.study.bench.scores import mean_of
-from nearfield.study.bench.splits import Folds
-from nearfield.study.bench.targets import Kind, Targets
 from nearfield.study.metrics import Vectors
+from nearfield.study.tasks import chance, scores
+from nearfield.study.tasks.fitting import Choice, fit_probe
+from nearfield.study.tasks.intervals import Floats, Indices, cluster_codes
+from nearfield.study.tasks.learners import Depth, ProbeSettings
+from nearfield.study.tasks.row import Measure
+from nearfield.study.tasks.scores import mean_of
+from nearfield.study.tasks.splits import Folds
+from nearfield.study.tasks.targets import Kind, Targets
 
 METRICS: Mapping[Kind, tuple[str, ...]] = {
     "classes": ("accuracy", "macro-F1"),

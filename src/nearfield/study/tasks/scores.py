@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nearfield.errors import BenchError
-from nearfield.study.bench.intervals import Floats, Indices, Statistic
+from nearfield.study.tasks.intervals import Floats, Indices, Statistic
 
 _CONSTANT = 1e-12  # of the squares about the mean, against those of the whole
 _Ranked = Callable[[Floats, Floats], Floats]

@@ -11,9 +11,9 @@ from typing import Any, Literal
 import numpy as np
 
 from nearfield.errors import BenchError
-from nearfield.study.bench.intervals import Floats, Indices
-from nearfield.study.bench.targets import Targets
 from nearfield.study.metrics import Vectors
+from nearfield.study.tasks.intervals import Floats, Indices
+from nearfield.study.tasks.targets import Targets
 
 Depth = Literal["linear", "hidden"]
 Respond = Callable[[Vectors], Floats]

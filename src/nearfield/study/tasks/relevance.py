@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nearfield.errors import BenchError
-from nearfield.study.bench.intervals import Floats, Indices
+from nearfield.study.tasks.intervals import Floats, Indices
 
 
 @dataclass(frozen=True, eq=False)

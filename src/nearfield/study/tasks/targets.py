@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nearfield.errors import BenchError
-from nearfield.study.bench.intervals import Floats, Indices
+from nearfield.study.tasks.intervals import Floats, Indices
 
 Kind = Literal["classes", "numbers", "tags"]
 

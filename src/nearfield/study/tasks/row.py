@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from nearfield.errors import BenchError
-from nearfield.study.bench.intervals import ROUNDS, Statistic, cluster_bootstrap, minus
 from nearfield.study.metrics import Estimate
+from nearfield.study.tasks.intervals import ROUNDS, Statistic, cluster_bootstrap, minus
 
 
 @dataclass(frozen=True)

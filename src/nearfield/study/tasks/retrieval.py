@@ -20,12 +20,12 @@ import numpy.typing as npt
 
 from nearfield.errors import BenchError
 from nearfield.search.all_pairs import Groups, group_table, same_group
-from nearfield.study.bench import chance
-from nearfield.study.bench.intervals import Floats, Indices
-from nearfield.study.bench.relevance import Relevance
-from nearfield.study.bench.row import Measure
-from nearfield.study.bench.scores import mean_of
 from nearfield.study.metrics import Vectors
+from nearfield.study.tasks import chance
+from nearfield.study.tasks.intervals import Floats, Indices
+from nearfield.study.tasks.relevance import Relevance
+from nearfield.study.tasks.row import Measure
+from nearfield.study.tasks.scores import mean_of
 
 SIZES = (1, 5, 10)
 _STEPS = 2**24  # from cosine 0 to 1: the resolution of float32

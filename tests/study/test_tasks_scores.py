@@ -9,8 +9,8 @@ import pytest
 from sklearn.metrics import accuracy_score, average_precision_score, r2_score, roc_auc_score
 
 from nearfield.errors import BenchError
-from nearfield.study.bench import chance, intervals, scores
-from nearfield.study.bench.intervals import cluster_bootstrap, cluster_codes
+from nearfield.study.tasks import chance, intervals, scores
+from nearfield.study.tasks.intervals import cluster_bootstrap, cluster_codes
 from oracles.bench import slow_macro_f1
 
 

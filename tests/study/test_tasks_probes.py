@@ -13,12 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nearfield.errors import BenchError
-from nearfield.study.bench import fitting, targets
-from nearfield.study.bench.fitting import fit_probe
-from nearfield.study.bench.learners import Depth, ProbeSettings
-from nearfield.study.bench.probes import cross_validate, held_out
-from nearfield.study.bench.row import difference_rows, rows_of
-from nearfield.study.bench.splits import Folds, make_folds, read_folds, write_folds
+from nearfield.study.tasks import fitting, targets
+from nearfield.study.tasks.fitting import fit_probe
+from nearfield.study.tasks.learners import Depth, ProbeSettings
+from nearfield.study.tasks.probes import cross_validate, held_out
+from nearfield.study.tasks.row import difference_rows, rows_of
+from nearfield.study.tasks.splits import Folds, make_folds, read_folds, write_folds
 
 SMALL = ProbeSettings(
     linear_decays=(100.0, 1.0), hidden_decays=(0.1,), hidden_units=16, steps=(30, 200), batch=32, learning_rate=0.02

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, ndcg_score
 
 from nearfield.errors import BenchError, SpaceError
-from nearfield.study.bench import chance, retrieval
-from nearfield.study.bench.relevance import Relevance, by_flags, by_label, by_tags
-from nearfield.study.bench.retrieval import Retrieval, best_first, retrieve
-from nearfield.study.bench.row import difference_rows, rows_of
+from nearfield.study.tasks import chance, retrieval
+from nearfield.study.tasks.relevance import Relevance, by_flags, by_label, by_tags
+from nearfield.study.tasks.retrieval import Retrieval, best_first, retrieve
+from nearfield.study.tasks.row import difference_rows, rows_of
 from oracles.bench import every_order, slow_chance, slow_order, slow_retrieval
 
 SIZES = (1, 3, 10)

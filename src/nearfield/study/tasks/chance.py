@@ -10,7 +10,7 @@ import numpy.typing as npt
 from scipy.special import digamma
 from scipy.stats import binom
 
-from nearfield.study.bench.intervals import Floats
+from nearfield.study.tasks.intervals import Floats
 
 _NEGLIGIBLE = 40  # beyond so many mean gaps a relevant one is still missing with probability e^-40
 

@@ -24,14 +24,14 @@ from nearfield.data.track import KEY_PATTERN
 from nearfield.errors import BenchError
 from nearfield.search.exact import top_k
 from nearfield.sound.key import KEYS
-from nearfield.study.bench.fitting import fit_probe, set_apart
-from nearfield.study.bench.intervals import Floats, Indices
-from nearfield.study.bench.learners import Depth, ProbeSettings
-from nearfield.study.bench.row import Measure
-from nearfield.study.bench.scores import mean_of
-from nearfield.study.bench.targets import classes, numbers
 from nearfield.study.metrics import Vectors
 from nearfield.study.properties import tonics_and_minors
+from nearfield.study.tasks.fitting import fit_probe, set_apart
+from nearfield.study.tasks.intervals import Floats, Indices
+from nearfield.study.tasks.learners import Depth, ProbeSettings
+from nearfield.study.tasks.row import Measure
+from nearfield.study.tasks.scores import mean_of
+from nearfield.study.tasks.targets import classes, numbers
 
 WITHIN = 0.04
 LEVELS = (1.0, 2.0, 3.0, 1 / 2, 1 / 3)

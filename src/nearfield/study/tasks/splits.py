@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nearfield.errors import BenchError, readable
-from nearfield.study.bench.intervals import Indices, cluster_codes
+from nearfield.study.tasks.intervals import Indices, cluster_codes
 
 FORMAT = 1
 FOLDS = 5
