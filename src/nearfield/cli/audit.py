@@ -18,7 +18,7 @@ from nearfield.errors import AuditError, Failure
 
 if TYPE_CHECKING:
     from nearfield.data.manifest import Manifest
-    from nearfield.study.audit import AuditConfig, Tell
+    from nearfield.study.audit import AuditConfig
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,11 @@ class Audit:
         check_place(self.out)
         place = self.out.resolve()
         cache = self.cache or place.parent / f"{place.name}.cache"
-        with _stages() as tell, _of_cache(cache), contextlib.redirect_stdout(sys.stderr):  # whatever a module prints
+        with (
+            show.stages() as tell,
+            _of_cache(cache),
+            contextlib.redirect_stdout(sys.stderr),
+        ):  # whatever a module prints
 
             def heard(done: int, total: int, failed: int) -> None:
                 tell("hearing tracks", done, total, failed)
@@ -139,23 +143,6 @@ def _of_cache(cache: Path) -> Iterator[None]:
         where = str(error.filename or cache)
         cause = f"cannot be used to keep what is found ({error.strerror or error})"
         raise AuditError(show.readable(where), cause, "free space, or choose another folder with --cache") from error
-
-
-@contextlib.contextmanager
-def _stages() -> Iterator[Tell]:
-    """One bar after another: each stage of an audit has its own."""
-    with contextlib.ExitStack() as stack:
-        running: dict[str, Any] = {}
-
-        def tell(stage: str, done: int, total: int, failed: int) -> None:
-            if stage not in running:
-                stack.pop_all().close()
-                running.clear()
-                show.say(stage)
-                running[stage] = stack.enter_context(show.progress("steps"))
-            running[stage](done, total, failed)
-
-        yield tell
 
 
 def _versions(nearfield: str) -> dict[str, str]:

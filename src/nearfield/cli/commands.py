@@ -14,6 +14,7 @@ from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, OmitSubcommandPrefixe
 
 import nearfield
 from nearfield.cli.audit import Audit
+from nearfield.cli.bench import Bench
 from nearfield.cli.corpora import CorpusCommands, Prepare
 from nearfield.cli.library import Index, Playlist, Similar
 from nearfield.cli.spaces import SpaceCommands
@@ -32,6 +33,7 @@ Command = (
     | Annotated[Playlist, subcommand("playlist")]
     | Annotated[SpaceCommands, subcommand("space")]
     | Annotated[Audit, subcommand("audit")]
+    | Annotated[Bench, subcommand("bench")]
     | Annotated[CorpusCommands, subcommand("corpus")]
     | Annotated[Prepare, subcommand("prepare")]
     | Annotated[Train, subcommand("train")]

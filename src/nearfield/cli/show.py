@@ -30,6 +30,7 @@ def say(message: str) -> None:
 
 
 Tell = Callable[[int, int, int], None]  # done, total, failed
+TellStage = Callable[[str, int, int, int], None]
 
 
 @contextlib.contextmanager
@@ -50,6 +51,23 @@ def progress(unit: str) -> Iterator[Tell]:
             speed = bar.tasks[0].speed
             rate = f"{speed:.1f} {unit}/s" if speed else ""
             bar.update(task, completed=done, total=total, rate=rate, failed=f"{failed} failed" if failed else "")
+
+        yield tell
+
+
+@contextlib.contextmanager
+def stages() -> Iterator[TellStage]:
+    """One bar after another: each stage of the work has its own."""
+    with contextlib.ExitStack() as stack:
+        running: dict[str, Any] = {}
+
+        def tell(stage: str, done: int, total: int, failed: int) -> None:
+            if stage not in running:
+                stack.pop_all().close()
+                running.clear()
+                say(stage)
+                running[stage] = stack.enter_context(progress("steps"))
+            running[stage](done, total, failed)
 
         yield tell
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from nearfield.data.track import Track
 from nearfield.study.metrics import Vectors
@@ -41,6 +41,26 @@ class Task(Protocol):
     @property
     def catalogues(self) -> tuple[str, ...]: ...
 
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """Plain values that the answer depends on beside vectors, tracks and seed."""
+        ...
+
     def ask(self, vectors: Mapping[str, Vectors], seed: int) -> Asked:
         """Of (N, D) vectors of each catalogue, rows as its tracks. Raises BenchError when there is nothing to ask."""
+        ...
+
+
+@runtime_checkable
+class Asks(Protocol):
+    """A task that can also be answered from the sound: `label` is tempo or key, `asked` the catalogue asked about."""
+
+    @property
+    def label(self) -> str: ...
+
+    @property
+    def asked(self) -> str: ...
+
+    def of_answers(self, answers: Mapping[str, float | str]) -> Asked:
+        """Of answers by track id; none is wrong."""
         ...
