@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from markdown import table
+
 Json = Mapping[str, Any]
 
 CHANGES = (
@@ -48,22 +50,22 @@ def _catalogue(name: str, audits: Sequence[Json]) -> Iterator[str]:
         + ". Locality: 0 is chance, 1 the best possible; 95 % intervals."
     )
     yield ""
-    yield from _table(("locality", *spaces, "source"), _localities(audits, k))
+    yield from table(("locality", *spaces, "source"), _localities(audits, k))
     yield ""
     yield "What organises the space: bits a neighbour, given the other properties."
     yield ""
-    yield from _table(("property", *spaces), _organised(audits))
+    yield from table(("property", *spaces), _organised(audits))
     rows = list(_moved(audits))
     if rows:
         n = max(a["settings"].get("changed_tracks") or 0 for a in audits)
         yield ""
         yield f"How far one change of the sound moves a track, of the mean distance of two tracks; {n} tracks."
         yield ""
-        yield from _table(("change", *spaces), rows)
+        yield from table(("change", *spaces), rows)
     yield ""
     yield "The shape of the space."
     yield ""
-    yield from _table(("", *spaces), _shape(audits))
+    yield from table(("", *spaces), _shape(audits))
     yield ""
     for a in audits:
         said = a["provenance"]
@@ -118,10 +120,3 @@ def _figure(figure: Json | None, digits: int = 2) -> str:
         return ""
     value, low, high = (f"{figure[key]:.{digits}f}" for key in ("value", "low", "high"))
     return f"{value} ({low} to {high})"
-
-
-def _table(heads: Sequence[str], rows: Iterator[Sequence[str]] | Sequence[Sequence[str]]) -> Iterator[str]:
-    yield f"| {' | '.join(heads)} |"
-    yield "|" + "---|" * len(heads)
-    for row in rows:
-        yield f"| {' | '.join(cell.replace('|', '/') for cell in row)} |"

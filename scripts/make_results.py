@@ -11,7 +11,7 @@ from __future__ import annotations
 import difflib
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,8 @@ from typing import Any
 REPO = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPO / "scripts"))
 from audit_tables import audit_page  # noqa: E402
+from bench_tables import FILES, bench_page  # noqa: E402
+from markdown import table  # noqa: E402
 
 RESULTS = REPO / "results"
 PAGE = REPO / "docs" / "results.md"
@@ -122,7 +124,7 @@ def main() -> None:
 def page(folder: Path) -> str:
     """The whole page; raises ResultsError."""
     files: dict[str, Json] = {"river.json": {"format": FORMAT}}
-    files |= {f.name: read(f) for f in sorted(folder.glob("*.json"))}
+    files |= {f.name: read(f) for f in sorted(folder.glob("*.json")) if f.name not in FILES}
     parts = [HEAD]
     for name, content in files.items():
         problems = [f"{name}: {p}" for p in problems_of(content)]
@@ -131,7 +133,7 @@ def page(folder: Path) -> str:
         known = RIVER if name == "river.json" else {}
         others = {key: Kind(key, "") for key in content if key not in known and key != "format"}
         parts += [section(kind, key, content.get(key)) for key, kind in (known | others).items()]
-    return "\n".join([*parts, *audit_page(folder / "audit")])
+    return "\n".join([*parts, *bench_page(folder), *audit_page(folder / "audit")])
 
 
 def read(path: Path) -> Json:
@@ -301,13 +303,6 @@ def machine(said: Json | str) -> str:
         *(f"{name} {version}" for name, version in libraries.items()),
     ]
     return ", ".join(word for word in named if word)
-
-
-def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    clean: Callable[[str], str] = lambda cell: cell.replace("|", "\\|").replace("\n", " ")  # noqa: E731
-    yield f"| {' | '.join(heads)} |"
-    yield "|" + "---|" * len(heads)
-    yield from (f"| {' | '.join(map(clean, row))} |" for row in rows)
 
 
 def number(value: float | None) -> str:

@@ -12,29 +12,54 @@ from tyro.conf import Positional, arg, subcommand
 from nearfield.cli import show
 from nearfield.cli.arguments import AsJson
 
+GROOVES_PIECES, BAND_PIECES = 3000, 400
+
 
 @dataclass(frozen=True)
 class Fetch:
     """Obtain a named corpus; nothing is installed. games: soundtracks of free games, from Debian's packages. grooves:
-    pieces with exact tempo, key and style, made here by programs and soundfonts from Debian's packages.
+    pieces with exact tempo, key and style, made here by programs and soundfonts from Debian's packages. band: pieces
+    composed and rendered by Nearfield itself.
     """
 
-    corpus: Positional[Annotated[Literal["games", "grooves"], arg(help="Which corpus.", metavar="games|grooves")]]
+    corpus: Positional[
+        Annotated[Literal["games", "grooves", "band"], arg(help="Which corpus.", metavar="games|grooves|band")]
+    ]
     dest: Positional[Annotated[Path, arg(help="Folder to put it in.", metavar="DEST")]]
     subset: Annotated[
         Literal["small", "full"],
         arg(help="games: small is 0.9 GB, 281 tracks; full 3.6 GB, 756 tracks.", metavar="small|full"),
     ] = "full"
     verify: Annotated[bool, arg(help="games: hash files that are there already, too.", help_behavior_hint="")] = False
-    pieces: Annotated[int, arg(help="grooves: how many pieces, of 26 s each.", metavar="N")] = 3000
-    seed: Annotated[int, arg(help="grooves: which pieces; another seed makes others.", metavar="N")] = 0
+    pieces: Annotated[
+        int | None,
+        arg(
+            help="grooves, band: how many pieces.",
+            metavar="N",
+            help_behavior_hint="(default: grooves 3000, of 26 s; band 400, of 30 s)",
+        ),
+    ] = None
+    seed: Annotated[int, arg(help="grooves, band: which pieces; another seed makes others.", metavar="N")] = 0
     workers: Annotated[
-        int | None, arg(help="grooves: processes.", metavar="N", help_behavior_hint="(default: one a core)")
+        int | None, arg(help="grooves, band: processes.", metavar="N", help_behavior_hint="(default: one a core)")
     ] = None
     json: AsJson = False
 
     def run(self) -> int:
-        return self._games() if self.corpus == "games" else self._grooves()
+        return {"games": self._games, "grooves": self._grooves, "band": self._band}[self.corpus]()
+
+    def _band(self) -> int:
+        from nearfield.data.band import write_library
+        from nearfield.pool import cores
+
+        with show.progress("pieces") as tell:
+            pieces, workers = BAND_PIECES if self.pieces is None else self.pieces, self.workers or cores()
+            manifest = write_library(self.dest, pieces, self.seed, file_format="flac", workers=workers, progress=tell)
+        path = show.readable(self.dest / "manifest.parquet")
+        show.print_outcome(
+            {"manifest": path, "tracks": len(manifest)}, f"{len(manifest)} pieces: {path}", (), self.json
+        )
+        return 0
 
     def _grooves(self) -> int:
         from nearfield.data.grooves import fetch_grooves
@@ -42,7 +67,7 @@ class Fetch:
         with show.progress("pieces") as tell:
             result = fetch_grooves(
                 self.dest,
-                self.pieces,
+                GROOVES_PIECES if self.pieces is None else self.pieces,
                 self.seed,
                 workers=self.workers,
                 progress=tell,

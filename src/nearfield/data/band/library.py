@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
@@ -137,23 +138,29 @@ def write_library(
     variants_per_piece: int = 1,
     file_format: str = "ogg",
     workers: int = 1,
+    progress: Callable[[int, int, int], None] | None = None,
 ) -> Manifest:
     """Render pieces into `folder`/artist/album/title and write `folder`/manifest.parquet.
 
     Every artist has one style and one instrument set; tempo, key and the rest are drawn for each piece.
     Variants of a piece keep its style and seed (its tune) and draw everything else anew, the instruments too;
-    they share the tag "piece-NNNN".
+    they share the tag "piece-NNNN". `progress(done, total, failed)` hears of each piece.
     """
     if n_pieces < 1 or variants_per_piece < 1 or workers < 1:
         raise ConfigError("library", "n_pieces, variants_per_piece and workers must be above 0", "ask for at least one")
     if file_format not in FORMATS:
         raise ConfigError("file_format", f"there is no {file_format!r}", f"use one of: {', '.join(FORMATS)}")
     orders = _orders(folder, n_pieces, seed, duration_s, rate_hz, variants_per_piece, file_format)
-    if workers == 1:
-        tracks = [_fill(order) for order in orders]
-    else:
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-            tracks = list(pool.map(_fill, orders))
+    tracks: list[Track] = []
+    with contextlib.ExitStack() as stack:
+        filled: Iterable[Track] = map(_fill, orders)
+        if workers > 1:
+            pool = stack.enter_context(ProcessPoolExecutor(workers, mp_context=get_context("spawn")))
+            filled = pool.map(_fill, orders)
+        for track in filled:
+            tracks.append(track)
+            if progress is not None:
+                progress(len(tracks), len(orders), 0)
     manifest = Manifest(f"band-{seed}", folder.resolve(), tuple(tracks))
     write_manifest(manifest, folder / "manifest.parquet")
     return manifest
