@@ -1,8 +1,8 @@
 """Key asked of a catalogue, learned from pieces whose key is exact.
 
-In a catalogue that teaches, sound by sound: a piece is asked of a probe that has learned from pieces of other styles (band:
-other artists), other tunes and other sounds. The MIREX score is mir_eval's: a fifth above the true key counts half, a fifth
-below nothing (tasks/tempo_key.py).
+In a catalogue that teaches, sound by sound: a piece is asked of a probe that has learned from pieces of other styles, tunes
+and sounds, none of them held out. The MIREX score is mir_eval's: a fifth above the true key counts half, a fifth below
+nothing (tasks/tempo_key.py).
 """
 
 from __future__ import annotations

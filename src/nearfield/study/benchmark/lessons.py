@@ -110,12 +110,13 @@ def _rows(catalogue: Catalogue, labelled: Labelled) -> Indices:
 
 
 def _by_sound(test: Catalogue, teaching: Teaching, lessons: Indices, asked: Indices) -> Iterator[Round]:
-    """For each sound of those asked, the lessons of all other sounds."""
-    sound = np.array([known(t, teaching.sound) for t in test.tracks], str)
+    """For each sound of those asked, the lessons of all other sounds that are of none of their styles."""
+    sound, style = (np.array([known(t, name) for t in test.tracks], str) for name in (teaching.sound, teaching.style))
     for one in np.unique(sound[asked]):
-        others = lessons[sound[lessons] != one]
+        here = asked[sound[asked] == one]
+        others = lessons[(sound[lessons] != one) & ~np.isin(style[lessons], style[here])]
         if others.size:
-            yield Round({test.name: others}, asked[sound[asked] == one])
+            yield Round({test.name: others}, here)
 
 
 def _notes(test: Catalogue, rounds: list[Round], labelled: Labelled, by_sound: bool) -> Iterator[str]:
@@ -126,7 +127,7 @@ def _notes(test: Catalogue, rounds: list[Round], labelled: Labelled, by_sound: b
         yield f"{unknown} tracks without such a label left out"
     asked = sum(len(part.asked) for part in rounds)
     if by_sound and teaching is not None:
-        yield f"asked of {asked} held-out pieces, {teaching.sound} by {teaching.sound}, learning from pieces of the others"
+        yield f"asked of {asked} held-out pieces, {teaching.sound} by {teaching.sound}, learning from others in other styles"
     else:
         learned = ", ".join(f"{len(rows)} pieces of {name}" for name, rows in rounds[0].learn.items())
         yield f"learned from {learned}; asked of {asked} tracks" + (" that are held out" if teaching else "")

@@ -62,11 +62,13 @@ class LabellingRule:
 class Teaching:
     """Tempo and key are learned from these pieces that are not held out, and asked of those that are.
 
-    `groups`: whole ones choose a probe's settings. `sound`: what a piece is played with, left out in turn where key is asked.
+    `groups`: whole ones choose a probe's settings. `sound`: what a piece is played with, left out in turn where key is asked,
+    and with it all of the `style` of those asked.
     """
 
     groups: tuple[str, ...]
     sound: str
+    style: str = "genre"
 
 
 @dataclass(frozen=True)
