@@ -6,7 +6,7 @@ Folds are made of the whole manifest, so that they are the same whichever tracks
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -117,7 +117,7 @@ class LabellingTask:
         """Of the tracks with vectors; those of other sides are not known."""
         found = self.rule.label.targets(self.catalogue.tracks, self.names)
         here = np.array([self._on_side(t) for t in self.catalogue.tracks], bool)
-        return Targets(found.kind, found.values, found.names, np.asarray(found.known & here))
+        return replace(found, known=np.asarray(found.known & here))
 
     def _on_side(self, track: Track) -> bool:
         return not self.rule.splits or track.split in self.rule.splits
