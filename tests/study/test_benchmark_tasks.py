@@ -146,9 +146,8 @@ def test_planted_labels_are_found_and_noise_is_at_chance() -> None:
     ):
         rows = [ask(catalogue, name, noise)[metric] for noise in draws]
         assert at_chance(rows)
-        assert (
-            sum(row.low <= row.chance <= row.high for row in rows) >= 5
-        )  # the intervals are somewhat narrow (probes.py)
+        holding = sum(row.low <= row.chance <= row.high for row in rows)
+        assert holding >= 5  # of 8: intervals are somewhat narrow (probes.py)
 
 
 def test_knowing_the_artist_alone_gives_chance() -> None:
@@ -315,7 +314,7 @@ def tempo_vectors(catalogue: Catalogue, rng: np.random.Generator) -> Vectors:
 
 def test_tempo_is_learned_from_what_is_not_held_out_and_asked_elsewhere() -> None:
     rng = np.random.default_rng(7)
-    songs = Catalogue.of("stepmania", [replace(t, split="", genre="") for t in grooves(60, 1).whole])
+    songs = Catalogue.of("stepmania", [replace(t, split="", genre="") for t in grooves(36, 1).whole])
     both = {"stepmania": songs, "grooves": grooves()}
     vectors = {name: tempo_vectors(c, rng) for name, c in both.items()}
     assert plan({"stepmania": songs}, None, settings=SMALL) == ()  # nothing to learn from
@@ -324,7 +323,7 @@ def test_tempo_is_learned_from_what_is_not_held_out_and_asked_elsewhere() -> Non
     for name, task in tasks.items():
         assert task.catalogues == (("grooves", "stepmania") if "stepmania" in name else ("grooves",))
         found = figures(task.ask(vectors, 0))
-        assert found["Accuracy1"].n == 60
+        assert found["Accuracy1"].n == (36 if "stepmania" in name else 60)
         assert found["Accuracy1"].value > (0.7 if "neighbours" in name else 0.85)
     with pytest.raises(BenchError, match="has no vectors"):
         tasks["tempo/stepmania/linear"].ask({"stepmania": vectors["stepmania"]}, 0)
