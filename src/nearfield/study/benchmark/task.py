@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
+
 from nearfield.data.track import Track
+from nearfield.errors import BenchError
 from nearfield.study.metrics import Vectors
 from nearfield.study.tasks.intervals import Indices
 from nearfield.study.tasks.row import Measure
@@ -14,10 +17,31 @@ from nearfield.study.tasks.row import Measure
 
 @dataclass(frozen=True)
 class Catalogue:
-    """The tracks of a manifest that every embedding has a vector for, in the manifest's order; `name` says which labels count."""
+    """Music that is asked about. `name` says which labels count.
+
+    `whole`: all tracks of the manifest, of which folds are made; `tracks`: those that every embedding has a vector for, which
+    alone are asked. Both in the manifest's order.
+    """
 
     name: str
+    whole: tuple[Track, ...]
     tracks: tuple[Track, ...]
+
+    @classmethod
+    def of(cls, name: str, whole: Sequence[Track], ids: Collection[str] | None = None) -> Catalogue:
+        """With vectors for the tracks of these ids; None: for all. Raises BenchError for ids of no track."""
+        kept = {t.id for t in whole} if ids is None else set(ids)
+        if strange := sorted(kept - {t.id for t in whole}):
+            raise BenchError(name, f"{strange[0]!r} is none of its tracks", "match vectors and manifest first")
+        return cls(name, tuple(whole), tuple(t for t in whole if t.id in kept))
+
+    def vectors(self, given: Mapping[str, Vectors]) -> Vectors:
+        """Its own (N, D) of those given. Raises BenchError where they are not there, or not one a track."""
+        found = given.get(self.name)
+        if found is None or np.ndim(found) != 2 or len(found) != len(self.tracks):
+            cause = "has no vectors" if found is None else f"vectors of shape {np.shape(found)}"
+            raise BenchError(self.name, cause, f"give one row for each of its {len(self.tracks)} tracks, (N, D)")
+        return found
 
 
 @dataclass(frozen=True, eq=False)

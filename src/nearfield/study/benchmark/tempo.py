@@ -1,0 +1,69 @@
+"""Tempo asked of a catalogue, learned from pieces whose tempo is exact."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from nearfield.data.track import Track
+from nearfield.study.benchmark.lessons import Exam, Round, exams
+from nearfield.study.benchmark.task import Asked, Catalogue
+from nearfield.study.metrics import Vectors
+from nearfield.study.tasks.intervals import Floats
+from nearfield.study.tasks.learners import ProbeSettings
+from nearfield.study.tasks.tempo_key import tempo_by_neighbours, tempo_by_probe, tempo_measures
+
+Way = Literal["linear", "hidden", "neighbours"]
+WAYS: tuple[Way, ...] = ("linear", "hidden", "neighbours")
+
+
+@dataclass(frozen=True, eq=False)
+class TempoTask:
+    """Accuracy1 and Accuracy2 of what a probe, or the nearest pieces, say."""
+
+    exam: Exam
+    way: Way
+    settings: ProbeSettings | None = None
+
+    @property
+    def name(self) -> str:
+        return f"tempo/{self.exam.test.name}/{self.way}"
+
+    @property
+    def catalogues(self) -> tuple[str, ...]:
+        return self.exam.catalogues
+
+    def ask(self, vectors: Mapping[str, Vectors], seed: int) -> Asked:
+        """`seed`: of what probes begin with. Raises BenchError as tempo_by_probe and tempo_by_neighbours do."""
+        rng = np.random.default_rng(seed)
+        return self._asked(np.concatenate([self._said(part, vectors, rng) for part in self.exam.rounds]))
+
+    def of_answers(self, bpm: Mapping[str, float]) -> Asked:
+        """The same figures of answers by track id, as an estimator gives them; none, or NaN, is wrong."""
+        said = np.array([bpm.get(t.id, np.nan) for t in self.exam.asked], np.float64)
+        missing = int(np.isnan(said).sum())
+        return self._asked(said, (f"{missing} tracks without an answer, which are wrong",) if missing else ())
+
+    def _said(self, part: Round, vectors: Mapping[str, Vectors], rng: np.random.Generator) -> Floats:
+        learn, asked = self.exam.points(part, vectors)
+        taught = _bpm(self.exam.lessons(part))
+        if self.way == "neighbours":
+            return tempo_by_neighbours(learn, taught, asked)
+        return tempo_by_probe(learn, taught, self.exam.groups(part), asked, self.way, rng, self.settings).bpm
+
+    def _asked(self, said: Floats, notes: tuple[str, ...] = ()) -> Asked:
+        measures = tempo_measures(_bpm(self.exam.asked), said, _bpm(self.exam.learned))
+        return Asked(measures, self.exam.clusters(), (*self.exam.notes, *notes))
+
+
+def tempo_tasks(catalogues: Mapping[str, Catalogue], settings: ProbeSettings | None = None) -> tuple[TempoTask, ...]:
+    """Each catalogue of known tempo in every way; none where nothing that teaches is given."""
+    every = exams(catalogues, lambda track: track.tempo_bpm is not None, by_sound=False)
+    return tuple(TempoTask(exam, way, settings) for exam in every for way in WAYS)
+
+
+def _bpm(tracks: tuple[Track, ...]) -> Floats:
+    return np.array([np.nan if t.tempo_bpm is None else t.tempo_bpm for t in tracks], np.float64)
