@@ -112,7 +112,9 @@ def drawn(case: Case, seed: list[int]) -> Iterator[Round]:
     yield from (Round(a, b, x - y) for a, b, x, y in zip(gaps, plain, *truths, strict=True))
 
 
-def paired(rows: tuple[Row, ...], measures: tuple[Measure, ...], clusters: np.ndarray, truth: list[float]) -> Iterator[Round]:
+def paired(
+    rows: tuple[Row, ...], measures: tuple[Measure, ...], clusters: np.ndarray, truth: list[float]
+) -> Iterator[Round]:
     plain = rows_of("one", [replace(m, retaught=None) for m in measures], clusters, 0, BOOTSTRAP)
     yield from (Round(*parts) for parts in zip(rows, plain, truth, strict=True))
 

@@ -61,7 +61,8 @@ def cluster_bootstrap(
 
     `clusters` (N,): whole numbers, those of one cluster equal; -1 is a cluster by itself. n counts tracks. Without tracks
     all is NaN; of fewer than two clusters the interval is, since nothing says how another would be. Rounds without a
-    figure (no positive was drawn) are left out. With `retaught` it is wider, as the top says. Raises BenchError for clusters that are not (N,) whole numbers.
+    figure (no positive was drawn) are left out. With `retaught` it is wider, as the top says. Raises BenchError for clusters
+    that are not (N,) whole numbers.
     """
     codes = cluster_codes(clusters)
     n, count = len(codes), int(codes.max(initial=-1)) + 1

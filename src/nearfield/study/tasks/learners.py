@@ -54,9 +54,7 @@ def fitted(
     return (_linear_classes if targets.kind == "classes" else _linear_tags)(points, targets, decay, settings)
 
 
-def _numbers(
-    x: Vectors, targets: Targets, depth: Depth, decay: float, settings: ProbeSettings, state: int
-) -> Respond:
+def _numbers(x: Vectors, targets: Targets, depth: Depth, decay: float, settings: ProbeSettings, state: int) -> Respond:
     """Learned as numbers of mean 0 and deviation 1."""
     centre, spread = targets.values.mean(axis=0), targets.values.std(axis=0)
     spread = np.where(spread > 0, spread, 1.0)

@@ -112,6 +112,8 @@ def cross_validate(
     """
     codes = cluster_codes(groups)
     _check_folds(vectors, targets, folds, codes)
+    if not targets.known.any():
+        return _pooled([], targets)
     grid, fold = settings or ProbeSettings(), np.where(targets.known, folds.fold, -1)
     blocks = blocks_within(fold, codes, targets.strata(), grid.blocks(depth))
     asking = _Asking(np.asarray(vectors), targets, codes, blocks, depth, seed, grid)
@@ -170,7 +172,8 @@ def _answered(a: _Asking, learn: Indices, asked: Indices) -> Answers:
     without = np.tile(said, (int(a.blocks.max()) + 1, 1, 1))
     for g in np.unique(held[held >= 0]):
         rest = np.flatnonzero(held != g)
-        without[g] = probe.again(a.vectors[learn[rest]], lesson.of(rest)).scores(a.vectors[asked])
+        if rest.size:
+            without[g] = probe.again(a.vectors[learn[rest]], lesson.of(rest)).scores(a.vectors[asked])
     return Answers(
         asked,
         a.targets.of(asked),

@@ -83,5 +83,7 @@ def _row(task: str, measure: Measure, clusters: npt.ArrayLike, seed: int, rounds
     if np.shape(clusters) != (measure.n,):
         cause = f"groups of shape {np.shape(clusters)} for {measure.n} tracks"
         raise BenchError(task, cause, "give one number for each track that was asked")
-    found: Estimate = cluster_bootstrap(measure.statistic, clusters, np.random.default_rng(seed), rounds, measure.retaught)
+    found: Estimate = cluster_bootstrap(
+        measure.statistic, clusters, np.random.default_rng(seed), rounds, measure.retaught
+    )
     return Row(task, measure.metric, found.value, found.low, found.high, found.n, seed, measure.chance)

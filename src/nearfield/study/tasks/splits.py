@@ -76,8 +76,8 @@ def dealt(groups: npt.ArrayLike, kinds: npt.ArrayLike, count: int) -> Indices:
 
 def blocks_of(groups: Indices, kinds: Indices, count: int) -> Indices:
     """(N,) blocks of whole groups, dealt as folds are; as many as there are groups where those are fewer."""
-    there = len(np.unique(groups))
-    return dealt(groups, kinds, min(count, there)) if there > 1 else np.zeros(len(groups), np.int64)
+    count = min(count, len(np.unique(groups)))
+    return dealt(groups, kinds, count) if count > 1 else np.zeros(len(groups), np.int64)
 
 
 def blocks_within(folds: Indices, groups: Indices, kinds: Indices, count: int) -> Indices:

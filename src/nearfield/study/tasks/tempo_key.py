@@ -14,8 +14,8 @@ parallel key. What knowing nothing gives is in all of this the one answer that d
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -33,13 +33,11 @@ from nearfield.study.tasks.row import Measure
 from nearfield.study.tasks.scores import mean_of
 from nearfield.study.tasks.splits import blocks_of
 from nearfield.study.tasks.targets import Targets, classes, numbers
+from nearfield.study.tasks.tempo_ways import BIN_OCTAVES, WAYS, TempoLesson
 
 WITHIN = 0.04
 LEVELS = (1.0, 2.0, 3.0, 1 / 2, 1 / 3)
 NEIGHBOURS = 5
-BIN_OCTAVES = 0.05  # 3.5 %: the classes beside the likeliest are within Accuracy1 of it
-
-_Read = Callable[[Floats], Floats]  # what a probe says, as log2 BPM
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,23 +62,6 @@ class KeyAnswers:
     choice: Choice
 
 
-@dataclass(frozen=True, eq=False)
-class _Lesson:
-    """What is learned from: vectors (N, D) with log2 BPM and group (N,), and how."""
-
-    vectors: Vectors
-    octaves: Floats
-    groups: Indices
-    depth: Depth
-    grid: ProbeSettings
-
-    def of(self, rows: Indices) -> _Lesson:
-        return replace(self, vectors=self.vectors[rows], octaves=self.octaves[rows], groups=self.groups[rows])
-
-    def probe(self, targets: Targets, rng: np.random.Generator) -> Probe:
-        return fit_probe(self.vectors, targets, self.groups, self.depth, self.grid, rng)
-
-
 def tempo_by_probe(
     learn: Vectors,
     learn_bpm: npt.ArrayLike,
@@ -99,17 +80,17 @@ def tempo_by_probe(
         raise BenchError(
             "tempo", f"{len(learn)} vectors, {len(octaves)} tempi, or all alike", "learn from several tempi"
         )
-    lesson = _Lesson(np.asarray(learn), octaves, cluster_codes(groups), depth, settings or ProbeSettings())
+    lesson = TempoLesson(np.asarray(learn), octaves, cluster_codes(groups), depth, settings or ProbeSettings())
     strata = np.zeros(len(octaves), np.int64)
     apart = set_apart(lesson.groups, numbers(octaves[:, None], ("octaves",)))
     rest, judge = lesson.of(np.flatnonzero(~apart)), lesson.of(np.flatnonzero(apart))
     tried = {}
-    for kind, way in _WAYS.items():
+    for kind, way in WAYS.items():
         wanted, read = way(rest)
         said = read(rest.probe(wanted, rng).scores(judge.vectors))
         tried[kind] = float(right_tempo(2**judge.octaves, 2**said, (1.0,)).mean())
     best = max(tried, key=lambda kind: tried[kind])
-    wanted, read = _WAYS[best](lesson)
+    wanted, read = WAYS[best](lesson)
     probe = lesson.probe(wanted, rng)
     blocks = blocks_of(lesson.groups, strata, lesson.grid.blocks(depth))
     less = [read(other.scores(asked)) for other in _without(probe, lesson.vectors, wanted, blocks)]
@@ -214,36 +195,6 @@ def key_codes(keys: Sequence[str], none: bool = False) -> Indices:
             raise BenchError("key", f"{key!r} is not one", "write it like 'F# minor'")
     tonics, minors = tonics_and_minors(keys)
     return np.where(tonics >= 0, tonics + 12 * minors, -1)
-
-
-def _by_bins(lesson: _Lesson) -> tuple[Targets, _Read]:
-    """log2 BPM by classes; the mean of the likeliest and what lies beside it."""
-    lowest = lesson.octaves.min()
-    codes = ((lesson.octaves - lowest) / BIN_OCTAVES).round().astype(np.int64)
-    names = [f"{code:04d}" for code in range(max(2, int(codes.max()) + 1))]
-
-    def read(likely: Floats) -> Floats:
-        likeliest = likely.argmax(axis=1)
-        beside = np.clip(likeliest[:, None] + np.arange(-1, 2), 0, len(names) - 1)
-        weight = np.take_along_axis(likely, beside, axis=1)
-        return np.asarray(lowest + BIN_OCTAVES * (weight * beside).sum(axis=1) / weight.sum(axis=1))
-
-    return classes([names[c] for c in codes], names), read
-
-
-def _by_circle(lesson: _Lesson) -> tuple[Targets, _Read]:
-    """log2 BPM by numbers: the place on the circle, in the octave nearest to the number."""
-    octaves, turn = lesson.octaves, 2 * np.pi * lesson.octaves
-
-    def read(said: Floats) -> Floats:
-        about, cosine, sine = said.T
-        place = np.arctan2(sine, cosine) / (2 * np.pi)
-        return np.asarray(place + np.round(np.clip(about, octaves.min(), octaves.max()) - place))
-
-    return numbers(np.stack([octaves, np.cos(turn), np.sin(turn)], axis=1), ("octaves", "cosine", "sine")), read
-
-
-_WAYS: Mapping[str, Callable[[_Lesson], tuple[Targets, _Read]]] = {"bins": _by_bins, "circle": _by_circle}
 
 
 def _without(probe: Probe, vectors: Vectors, targets: Targets, blocks: Indices) -> Iterator[Probe]:
