@@ -175,12 +175,12 @@ def test_intervals_grow_by_what_taught_within_bounds() -> None:
         less = tuple(scores.mean_of(values + spread * sign) for sign in (1, -1, 1, -1))
         wide = cluster_bootstrap(statistic, clusters, np.random.default_rng(0), retaught=Retaught(less, none, math.inf))
         assert (wide.value, wide.n) == (plain.value, plain.n)
-        found.append((wide.high - wide.low) / (plain.high - plain.low))
-        assert (wide.high - wide.value) / (plain.high - plain.value) == pytest.approx(found[-1])
-    few = 2.0227 / 1.95996 * math.sqrt(40 / 39)  # Student's t of 39
-    assert found[0] == pytest.approx(few * math.sqrt(1.5), rel=1e-4)
+        assert wide.high - wide.value == pytest.approx(wide.value - wide.low)
+        found.append(wide.high - wide.value)
+    error = values.reshape(40, 2).mean(axis=1).std(ddof=1) / math.sqrt(40)
+    assert found[0] == pytest.approx(2.0227 * error * math.sqrt(1.5), rel=0.08)  # Student's t of 39
     assert found[0] < found[1] < found[2]
-    assert found[2] == pytest.approx(few * math.sqrt(2.5), rel=1e-4)
+    assert found[2] / found[0] == pytest.approx(math.sqrt(2.5 / 1.5))
     top = cluster_bootstrap(statistic, clusters, np.random.default_rng(0), retaught=Retaught(less, none, plain.value))
     assert top.high == plain.value
     perfect = cluster_bootstrap(scores.mean_of(np.ones(80)), clusters, rng, retaught=Retaught(less, none))

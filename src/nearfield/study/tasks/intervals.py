@@ -10,9 +10,10 @@ cross-validation a track that is asked also teaches (Bates, Hastie and Tibshiran
 expected score of the whole procedure: drawing as many tracks, choosing a setting, learning, and asking fresh ones. So the
 probes are fitted again without each of G blocks of what they learned from, with the setting they chose (Retaught). With B_g
 the loss from that, centred, and A_g what the block adds to the figure as tracks that are asked, the delete-a-group jackknife
-gives sum of B_g^2 + 2 A_g B_g (A_g is 0 where what taught is not asked) beside the variance of the bootstrap. The ends of the
-interval are moved away from the figure by the root of 1 + the ratio of the two, held between LEAST and MOST since G blocks
-tell it roughly, and by Student's t of the clusters in place of the normal. The choice of the setting is not in it.
+gives sum of B_g^2 + 2 A_g B_g (A_g is 0 where what taught is not asked) beside the variance of the bootstrap. Its ratio to
+that is held between LEAST and MOST, since G blocks tell it roughly, and the interval is the figure -+ Student's t of the
+clusters times the root of both together: symmetric, for the percentiles of R2 lean away from the truth. The choice of the
+setting is not in it.
 How often such intervals cover is measured by studies/tasks/coverage.py (results/probe_coverage.json).
 """
 
@@ -24,7 +25,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import norm, t
+from scipy.stats import t
 
 from nearfield.errors import BenchError
 from nearfield.study.metrics import Estimate
@@ -61,7 +62,7 @@ def cluster_bootstrap(
 
     `clusters` (N,): whole numbers, those of one cluster equal; -1 is a cluster by itself. n counts tracks. Without tracks
     all is NaN; of fewer than two clusters the interval is, since nothing says how another would be. Rounds without a
-    figure (no positive was drawn) are left out. With `retaught` it is wider, as the top says. Raises BenchError for clusters
+    figure (no positive was drawn) are left out. With `retaught` it is what the top says. Raises BenchError for clusters
     that are not (N,) whole numbers.
     """
     codes = cluster_codes(clusters)
@@ -78,9 +79,8 @@ def cluster_bootstrap(
     low, high = np.quantile(drawn, (0.025, 0.975))
     if retaught is None or not retaught.without:
         return Estimate(value, float(low), float(high), n)
-    wider = _wider(statistic, retaught, float(drawn.var()), count)
-    above = min(value + wider * (float(high) - value), retaught.highest)
-    return Estimate(value, value - wider * (value - float(low)), above, n)
+    reach = _reach(statistic, retaught, float(drawn.var()), count)
+    return Estimate(value, value - reach, min(value + reach, retaught.highest), n)
 
 
 def taught_variance(statistic: Statistic, retaught: Retaught) -> float:
@@ -95,13 +95,12 @@ def taught_variance(statistic: Statistic, retaught: Retaught) -> float:
     return float(np.nansum(lost**2 + 2 * lost * asked))
 
 
-def _wider(statistic: Statistic, retaught: Retaught, asked: float, clusters: int) -> float:
-    """By how much an interval grows for what taught, and for being that of few clusters."""
+def _reach(statistic: Statistic, retaught: Retaught, asked: float, clusters: int) -> float:
+    """Half the width of an interval: `asked` is the variance of the tracks asked, which teaching adds to."""
     if asked <= 0:
-        return 1.0
-    student = float(t.ppf(0.975, clusters - 1) / norm.ppf(0.975))
-    few = student * float(np.sqrt(clusters / (clusters - 1)))
-    return few * float(np.sqrt(1 + np.clip(taught_variance(statistic, retaught) / asked, LEAST, MOST)))
+        return 0.0
+    whole = asked * (1 + float(np.clip(taught_variance(statistic, retaught) / asked, LEAST, MOST)))
+    return float(t.ppf(0.975, clusters - 1) * np.sqrt(whole * clusters / (clusters - 1)))
 
 
 def cluster_codes(clusters: npt.ArrayLike) -> Indices:
