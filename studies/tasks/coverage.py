@@ -3,7 +3,7 @@
     python studies/tasks/coverage.py [--rounds 300] [--seed 1] [--cases NAME ...]
 
 What is to be covered is the expected score of the whole procedure: its mean over all rounds on fresh tracks by fresh artists,
-asked in as large a set as the intervals are of (tags: as a fold is). Of every case and metric: how often the 95 % interval of
+in sets as large, and by as many artists, as the figure is of (tags: as a fold is). Of every case and metric: how often the 95 % interval of
 one embedding covers it, and that of the difference to a poorer one, beside the bootstrap of the tracks asked alone; and the
 variance of the figure against the mean one that the bootstrap says. Writes a section a case of results/probe_coverage.json.
 """
@@ -86,8 +86,10 @@ def main() -> int:
 
 def drawn(case: Case, seed: list[int]) -> Iterator[Round]:
     rng = np.random.default_rng(seed)
-    known, fresh = draw(rng, case.kind, case.signal, case.tracks, case.artists), None
-    fresh = draw(rng, case.kind, case.signal, FRESH, FRESH // 4)
+    known = draw(rng, case.kind, case.signal, case.tracks, case.artists)
+    share = 3 if case.held else 5 if case.kind == "tags" else 1  # of the catalogue is what one figure is of
+    sizes = case.tracks // share, case.artists // share
+    fresh = [draw(rng, case.kind, case.signal, *sizes) for _ in range(max(1, FRESH // sizes[0]))]
     learn = np.flatnonzero(known.artists < case.artists * 2 // 3)
     asked = np.flatnonzero(known.artists >= case.artists * 2 // 3)
     ids, artists = [str(i) for i in range(case.tracks)], [str(a) for a in known.artists]
@@ -101,8 +103,7 @@ def drawn(case: Case, seed: list[int]) -> Iterator[Round]:
         else:
             answers.append(cross_validate(vectors, known.targets, folds, known.artists, case.depth, 0))
         taught = learn if case.held else np.flatnonzero(folds.fold != 0)
-        size = len(asked) if case.held else len(known.artists) // folds.count
-        truths.append(fresh_scores(case, known, fresh, taught, poorer, answers[-1], size))
+        truths.append(fresh_scores(case, known, fresh, taught, poorer, answers[-1]))
     clusters = known.artists[answers[0].rows]
     one, other = answers[0].measures(), answers[1].measures()
     alone = ([replace(m, retaught=None) for m in every] for every in (one, other))
@@ -120,24 +121,28 @@ def paired(
 
 
 def fresh_scores(
-    case: Case, known: Drawn, fresh: Drawn, learn: np.ndarray, poorer: bool, like: Answers, size: int
+    case: Case, known: Drawn, fresh: list[Drawn], learn: np.ndarray, poorer: bool, like: Answers
 ) -> list[float]:
-    """What a probe taught alike scores on fresh tracks; rankings of tags are as long as those that are judged."""
-    taught, asked = (d.poorer if poorer else d.vectors for d in (known, fresh))
+    """What a probe taught alike scores on fresh sets of tracks, the mean over the sets."""
     lesson, rng = known.targets.of(learn), np.random.default_rng(0)
-    probe = fit_probe(taught[learn], lesson, known.artists[learn], case.depth, ProbeSettings(), rng)
-    parts = np.arange(FRESH) // size
-    whole = replace(
-        like,
-        rows=np.arange(FRESH),
-        targets=fresh.targets,
-        said=probe.scores(asked),
-        fold=parts,
-        shares=np.repeat(like.shares[:1], parts[-1] + 1, axis=0),
-        without=np.empty((0, FRESH, like.said.shape[1])),
-        block=np.full(FRESH, -1),
-    )
-    return [float(m.statistic(np.ones((1, FRESH)))[0]) for m in whole.measures()]
+    taught = (known.poorer if poorer else known.vectors)[learn]
+    probe = fit_probe(taught, lesson, known.artists[learn], case.depth, ProbeSettings(), rng)
+    found = []
+    for one in fresh:
+        n = len(one.artists)
+        said, none = probe.scores(one.poorer if poorer else one.vectors), np.zeros(n, np.int64)
+        whole = replace(
+            like,
+            rows=np.arange(n),
+            targets=one.targets,
+            said=said,
+            fold=none,
+            shares=like.shares[:1],
+            without=said[None, :, :][:0],
+            block=none,
+        )
+        found.append([float(m.statistic(np.ones((1, n)))[0]) for m in whole.measures()])
+    return [float(x) for x in np.nanmean(found, axis=0)]
 
 
 def judge(section: Section, rounds: list[Round]) -> None:
