@@ -3,9 +3,10 @@
     python studies/tasks/coverage.py [--rounds 300] [--seed 1] [--cases NAME ...]
 
 What is to be covered is the expected score of the whole procedure: its mean over all rounds on fresh tracks by fresh artists,
-in sets as large, and by as many artists, as the figure is of (tags: as a fold is). Of every case and metric: how often the 95 % interval of
-one embedding covers it, and that of the difference to a poorer one, beside the bootstrap of the tracks asked alone; and the
-variance of the figure against the mean one that the bootstrap says. Writes a section a case of results/probe_coverage.json.
+in sets as large, and by as many artists, as the figure is of (tags: as a fold is). Of every case and metric: how often the
+95 % interval of one embedding covers it, and that of the difference to a poorer one, beside the bootstrap of the tracks
+asked alone; and the variance of the figure against the mean one that the bootstrap says. Writes a section a case of
+results/probe_coverage.json.
 """
 
 from __future__ import annotations

@@ -1,9 +1,13 @@
 """One probe fitted to frozen vectors: a linear layer, or one hidden layer, by scikit-learn, from one small grid for all.
 
-Vectors are standardised by the tracks that are learned from. A fifth of their groups is set apart, the setting that does
-best on it is chosen (ties: the stronger decay, the fewer steps), and the probe is fitted anew to all of them with it. What
-is asked afterwards takes no part. Linear: logistic regression for classes and tags, ridge regression for numbers. Hidden: a
-multilayer perceptron with ReLU and Adam, for which the steps are part of the grid.
+Vectors are standardised by the tracks that are learned from. A fifth of their groups is set apart, the decay that does best
+on it is chosen (ties: the stronger), and the probe is fitted anew to all of them with it. What is asked afterwards takes no
+part. Linear: logistic regression for classes and tags, ridge regression for numbers. Hidden: a multilayer perceptron with
+ReLU. Both by L-BFGS, with a decay each step of ten.
+
+On 268 tracks by 93 artists (genre, nine emotions as numbers and as tags) and 320 rendered pieces (key, tempo), MFCC and the
+shipped model, inner choices of the linear probe were at an edge in 7 of 60 folds, 5 of them the weakest decay for tempo as
+classes; where one is, `Choice.at_edge` says so.
 """
 
 from __future__ import annotations

@@ -14,7 +14,11 @@ gives sum of B_g^2 + 2 A_g B_g (A_g is 0 where what taught is not asked) beside 
 that is held between LEAST and MOST, since G blocks tell it roughly, and the interval is the figure -+ Student's t of the
 clusters times the root of both together: symmetric, for the percentiles of R2 lean away from the truth. The choice of the
 setting is not in it.
-How often such intervals cover is measured by studies/tasks/coverage.py (results/probe_coverage.json).
+How often such intervals of 95 % cover is measured by studies/tasks/coverage.py, beside the bootstrap alone
+(results/probe_coverage.json; 300 rounds, seed 1, 240 tracks by 60 artists, linear). R2 in five folds: 0.98 on noise and 0.96
+on signal (0.84, 0.85 alone), differences of two embeddings 0.97 and 0.96 (0.80, 0.87). R2 of a third that is held out: 1.00
+and 0.98, difference on signal 0.97. Two known failures: the difference of two embeddings that both know nothing, held out,
+0.56 (R2 differs by 0.003: which setting was chosen decides, and is not in it), and macro-F1 on noise, for the same reason.
 """
 
 from __future__ import annotations
