@@ -21,7 +21,7 @@ from nearfield.study.tasks.row import difference_rows, rows_of
 from nearfield.study.tasks.splits import Folds, make_folds, read_folds, write_folds
 
 SMALL = ProbeSettings(
-    linear_decays=(100.0, 1.0), hidden_decays=(0.1,), hidden_units=16, steps=(30, 200), batch=32, learning_rate=0.02
+    linear_decays=(100.0, 1.0), hidden_decays=(10.0, 0.1), hidden_units=16, linear_blocks=6, hidden_blocks=3
 )
 DEPTHS: tuple[Depth, ...] = ("linear", "hidden")
 
@@ -125,29 +125,29 @@ def test_vectors_that_are_the_labels_are_perfect(depth: Depth) -> None:
         answers = cross_validate(vectors.astype(np.float32), wanted, folds, artists, depth, 0, SMALL)
         assert sorted(answers.rows) == list(range(150))
         rows = rows_of("task", answers.measures(), artists[answers.rows], 0, rounds=100)
-        near = 0.1 if depth == "hidden" and "R2" in expected else 0.001  # few steps
+        near = 0.05 if "R2" in expected else 0.001
         assert {r.metric: r.value for r in rows} == pytest.approx(expected, abs=near)
         assert all(r.chance < 0.6 and r.low > r.chance and r.n == 150 for r in rows)
 
 
 def test_random_vectors_are_at_chance() -> None:
     inside, above = [], []
-    for seed in range(6):
-        ids, groups, _, artists = catalogue(240, seed)
+    for seed in range(4):
+        ids, groups, _, artists = catalogue(160, seed)
         rng = np.random.default_rng(100 + seed)
-        labels = [f"l{x}" for x in rng.permutation(np.arange(240) % 3)]
-        vectors, flags = rng.normal(size=(240, 8)).astype(np.float32), rng.random((240, 4)) < 0.3
-        folds, depth = make_folds(ids, groups, labels), DEPTHS[seed == 5]
-        for wanted in (targets.classes(labels), targets.flagged(flags, "abcd")):
+        labels = [f"l{x}" for x in rng.permutation(np.arange(160) % 3)]
+        vectors, flags = rng.normal(size=(160, 8)).astype(np.float32), rng.random((160, 2)) < 0.3
+        folds, depth = make_folds(ids, groups, labels), DEPTHS[seed == 3]
+        for wanted in (targets.classes(labels), targets.flagged(flags, "ab")):
             answers = cross_validate(vectors, wanted, folds, artists, depth, 0, SMALL)
             for row in rows_of("task", answers.measures(), artists[answers.rows], 0, rounds=200):
                 inside.append(row.low <= row.chance <= row.high)
                 above.append(row.value - row.chance)
-    assert np.mean(inside) > 0.7  # the intervals leave out what other tracks to learn from would change
+    assert np.mean(inside) > 0.8  # 95 % are meant, of 16 figures of four draws
     assert np.mean(above) == pytest.approx(0, abs=0.02)
-    noise = targets.numbers(np.random.default_rng(0).normal(size=(240, 1)), "x")
+    noise = targets.numbers(np.random.default_rng(0).normal(size=(160, 1)), "x")
     answers = cross_validate(vectors, noise, folds, artists, "linear", 0, SMALL)
-    assert answers.measures()[0].statistic(np.ones((1, 240)))[0] < 0.05
+    assert answers.measures()[0].statistic(np.ones((1, 160)))[0] < 0.05
 
 
 def test_a_hidden_layer_finds_what_a_line_cannot() -> None:
@@ -162,7 +162,7 @@ def test_a_hidden_layer_finds_what_a_line_cannot() -> None:
         for depth in DEPTHS
     }
     assert right["hidden"] > 0.95
-    assert right["linear"] < 0.7
+    assert right["linear"] < 0.85  # a line has three of the four corners at best
 
 
 def test_nothing_of_the_tracks_asked_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -191,7 +191,51 @@ def test_the_setting_is_chosen_on_whole_groups_set_apart(monkeypatch: pytest.Mon
     vectors = np.eye(3, dtype=np.float32)[wanted.codes]
     probe = fit_probe(vectors, wanted, artists, "linear", SMALL, np.random.default_rng(0))
     assert seen == [int(apart.sum())] * 2
-    assert (probe.choice.decay, probe.choice.validated) == (100.0, 1.0)  # of two perfect ones the stronger decay
+    assert probe.choice.decay == 1.0  # what is plain is said the more surely
+    assert -0.2 < probe.choice.validated < 0
+    assert probe.choice.at_edge
+
+
+def test_a_choice_at_the_edge_of_the_grid_is_told() -> None:
+    rng = np.random.default_rng(9)
+    vectors = rng.normal(size=(120, 6)).astype(np.float32)
+    wanted, alone = targets.numbers(vectors[:, :1] + rng.normal(size=(120, 1)), "x"), np.full(120, -1)
+    for decays, edge in (((1e6, 10.0, 1e-6), False), ((1e8, 1e7, 1e6), True), ((10.0,), False)):
+        grid = ProbeSettings(linear_decays=decays)
+        answers = held_out(vectors, wanted, np.arange(90), np.arange(90, 120), alone, "linear", 0, grid)
+        assert [c.at_edge for c in answers.choices] == [edge]
+        assert answers.at_edge == edge
+
+
+def test_the_grid_is_judged_by_likelihood() -> None:
+    likely = np.array([[0.5, 0.25, 0.25], [0.0, 1.0, 0.0]])
+    kinds, flags = targets.classes(["a", "a"], ("a", "b", "c")), targets.flagged([[1, 0], [0, 0]], "ab")
+    assert fitting.judged(kinds, likely) == pytest.approx((np.log(0.5) + np.log(1e-6)) / 2)
+    expected = (np.log(0.5) + np.log(0.75) + np.log(1 - 1e-6) + np.log(1e-6)) / 2
+    assert fitting.judged(flags, likely[:, :2]) == pytest.approx(expected)
+    assert fitting.judged(targets.numbers([[1.0], [1.0]], "x"), np.ones((2, 1))) == -np.inf
+
+
+@pytest.mark.parametrize("depth", DEPTHS)
+def test_without_a_block_is_what_a_probe_of_the_other_tracks_says(depth: Depth) -> None:
+    ids, groups, labels, artists = catalogue(90, seed=11)
+    folds, wanted = make_folds(ids, groups, labels, 3), targets.classes(labels)
+    vectors = np.random.default_rng(0).normal(size=(90, 4)).astype(np.float32)
+    answers = cross_validate(vectors, wanted, folds, artists, depth, 0, SMALL)
+    block = np.empty(90, int)
+    block[answers.rows] = answers.block
+    assert len(answers.without) == {"linear": 6, "hidden": 3}[depth] == len(set(block))
+    for g in set(block):
+        assert len(set(folds.fold[block == g])) == 1
+        assert not set(artists[block == g]) & set(artists[block != g])
+    learn = np.flatnonzero(folds.fold != 0)
+    probe = fit_probe(vectors[learn], wanted.of(learn), artists[learn], depth, SMALL, np.random.default_rng(0))
+    here, g = answers.fold == 0, int(block[learn[0]])
+    rest = learn[block[learn] != g]
+    again = probe.again(vectors[rest], wanted.of(rest)).scores(vectors[answers.rows[here]])
+    assert answers.without[g][here] == pytest.approx(again, abs=1e-9)
+    own = int(block[answers.rows[here][0]])
+    assert answers.without[own][here].tolist() == answers.said[here].tolist()
 
 
 def test_standardisation_makes_scale_and_offset_nothing() -> None:

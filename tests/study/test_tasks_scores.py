@@ -6,11 +6,11 @@ import math
 
 import numpy as np
 import pytest
-from sklearn.metrics import accuracy_score, average_precision_score, r2_score, roc_auc_score
+from sklearn.metrics import accuracy_score, average_precision_score, f1_score, r2_score, roc_auc_score
 
 from nearfield.errors import BenchError
 from nearfield.study.tasks import chance, intervals, scores
-from nearfield.study.tasks.intervals import cluster_bootstrap, cluster_codes
+from nearfield.study.tasks.intervals import Retaught, both_retaught, cluster_bootstrap, cluster_codes, taught_variance
 from oracles.bench import slow_macro_f1
 
 
@@ -30,6 +30,7 @@ def test_classes_agree_with_scikit_learn_whatever_is_drawn() -> None:
         assert weighed(scores.accuracy(true, said), weights) == pytest.approx(expected)
         f1 = [slow_macro_f1(true[d].tolist(), said[d].tolist()) for d in drawn]
         assert weighed(scores.macro_f1(true, said, classes), weights) == pytest.approx(f1)
+        assert f1 == pytest.approx([f1_score(true[d], said[d], average="macro") for d in drawn])
 
 
 def test_r2_agrees_with_scikit_learn_whatever_is_drawn() -> None:
@@ -148,3 +149,51 @@ def test_few_clusters_and_bad_ones() -> None:
     assert cluster_codes([]).tolist() == []
     with pytest.raises(BenchError, match="whole number"):
         cluster_codes([0.5, 1])
+
+
+def test_what_taught_adds_is_the_jackknife_over_blocks() -> None:
+    rng = np.random.default_rng(8)
+    values, block = rng.normal(size=60), np.arange(60) // 12
+    less = rng.normal(size=(5, 60))
+    lost = np.array([values.mean() - other.mean() for other in less])
+    lost -= lost.mean()
+    added = np.array([(values[block == g] - values.mean()).sum() / 60 for g in range(5)])
+    without = tuple(scores.mean_of(other) for other in less)
+    folds = taught_variance(scores.mean_of(values), Retaught(without, block))
+    assert folds == pytest.approx(float(((added + lost) ** 2).sum() - (added**2).sum()))
+    held = taught_variance(scores.mean_of(values), Retaught(without, np.full(60, -1)))
+    assert held == pytest.approx(float((lost**2).sum()))
+
+
+def test_intervals_grow_by_what_taught_within_bounds() -> None:
+    rng = np.random.default_rng(9)
+    values, clusters = rng.random(80), np.arange(80) // 2
+    statistic, none = scores.mean_of(values), np.full(80, -1)
+    plain = cluster_bootstrap(statistic, clusters, np.random.default_rng(0))
+    found = []
+    for spread in (0.0, 0.02, 5.0):
+        less = tuple(scores.mean_of(values + spread * sign) for sign in (1, -1, 1, -1))
+        wide = cluster_bootstrap(statistic, clusters, np.random.default_rng(0), retaught=Retaught(less, none, math.inf))
+        assert (wide.value, wide.n) == (plain.value, plain.n)
+        assert wide.high - wide.value == pytest.approx(wide.value - wide.low)
+        found.append(wide.high - wide.value)
+    error = values.reshape(40, 2).mean(axis=1).std(ddof=1) / math.sqrt(40)
+    assert found[0] == pytest.approx(2.0227 * error * math.sqrt(1.5), rel=0.08)  # Student's t of 39
+    assert found[0] < found[1] < found[2]
+    assert found[2] / found[0] == pytest.approx(math.sqrt(2.5 / 1.5))
+    top = cluster_bootstrap(statistic, clusters, np.random.default_rng(0), retaught=Retaught(less, none, plain.value))
+    assert top.high == plain.value
+    perfect = cluster_bootstrap(scores.mean_of(np.ones(80)), clusters, rng, retaught=Retaught(less, none))
+    assert (perfect.low, perfect.high) == (1, 1)
+
+
+def test_a_difference_is_of_probes_taught_the_same() -> None:
+    one, two = (Retaught((scores.mean_of([x, x]),), np.array([0, -1])) for x in (3.0, 1.0))
+    both = both_retaught(one, two)
+    assert both is not None
+    assert both.without[0](np.ones((1, 2))).tolist() == [2.0]
+    assert both.highest == math.inf
+    assert both_retaught(None, None) is None
+    for other in (None, Retaught(one.without, np.array([0, 1])), Retaught((), one.block)):
+        with pytest.raises(BenchError, match="taught differently"):
+            both_retaught(one, other)

@@ -28,7 +28,7 @@ from nearfield.study.tasks.tempo_key import (
 from oracles.bench import slow_right_tempo
 
 SMALL = ProbeSettings(
-    linear_decays=(100.0, 1.0), hidden_decays=(0.1,), hidden_units=32, steps=(100, 300), learning_rate=0.01
+    linear_decays=(100.0, 1.0), hidden_decays=(10.0, 0.1), hidden_units=16, linear_blocks=6, hidden_blocks=3
 )
 BPM = st.floats(20, 400)
 
@@ -116,7 +116,7 @@ def test_random_vectors_are_at_chance() -> None:
         assert row.low <= row.chance
     names, labels = [keys[i % 3] for i in rng.permutation(300)], [keys[i % 3] for i in rng.permutation(201)]
     more = rng.normal(size=(201, 6)).astype(np.float32)
-    answers = key_by_probe(learn, names, np.full(300, -1), more, "linear", rng, SMALL)
+    answers = key_by_probe(learn, names, np.full(300, -1), more, "linear", rng, SMALL).keys
     _, exact = rows_of("key", key_measures(labels, answers, names), np.full(201, -1), 0)
     assert exact.chance == pytest.approx(1 / 3)
     assert exact.low <= exact.chance <= exact.high
@@ -127,7 +127,7 @@ def test_planted_keys_are_found_and_spelt_as_KEYS() -> None:  # noqa: N802
     codes = np.arange(240) % 24
     named = [KEYS[c].replace("D#", "Eb") for c in codes]
     vectors = np.eye(24, dtype=np.float32)[codes] + 0.05 * rng.normal(size=(240, 24)).astype(np.float32)
-    said = key_by_probe(vectors, named, np.full(240, -1), vectors[:48], "linear", rng, SMALL)
+    said = key_by_probe(vectors, named, np.full(240, -1), vectors[:48], "linear", rng, SMALL).keys
     assert said == tuple(KEYS[c] for c in codes[:48])
     mirex, exact = rows_of("key", key_measures(named[:48], said, named), np.full(48, -1), 0, rounds=50)
     assert (mirex.metric, mirex.value, exact.metric, exact.value) == ("MIREX weighted", 1.0, "exact", 1.0)
@@ -175,3 +175,30 @@ def test_malformed_input_is_an_error() -> None:
         key_measures(["H major"], ["C major"], [])
     with pytest.raises(BenchError, match="'' is not one"):
         key_measures([""], ["C major"], [])
+
+
+def test_answers_come_with_those_of_probes_taught_less() -> None:
+    rng = np.random.default_rng(4)
+    (bpm, learn), (true, asked) = sounds(rng, 120), sounds(rng, 30)
+    groups = np.arange(120) // 2
+    tempi = tempo_by_probe(learn, bpm, groups, asked, "linear", rng, SMALL)
+    assert tempi.without.shape == (6, 30)
+    assert tempi.choice.decay in SMALL.linear_decays
+    keys = key_by_probe(learn, ["C major", "D minor"] * 60, groups, asked, "linear", rng, SMALL)
+    assert [len(less) for less in keys.without] == [30] * 6
+    measures = [
+        *tempo_measures(true, tempi.bpm, bpm, tempi.without),
+        *key_measures(["C major"] * 30, keys.keys, ["C major"], keys.without),
+    ]
+    for measure in measures:
+        assert measure.retaught is not None
+        assert len(measure.retaught.without) == 6
+        assert set(measure.retaught.block) == {-1}
+    one = measures[0].retaught.without[2](np.ones((1, 30)))[0]
+    assert one == pytest.approx(right_tempo(true, tempi.without[2], (1.0,)).mean())
+    said = tempi.bpm * np.where(np.arange(30) < 8, 1.2, 1)
+    plain, wide = (
+        rows_of("tempo", tempo_measures(true, said, bpm, less), np.arange(30), 0)[0] for less in ((), tempi.without)
+    )
+    assert wide.low < plain.low
+    assert wide.high <= 1

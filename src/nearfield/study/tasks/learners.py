@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 
@@ -23,47 +23,46 @@ Respond = Callable[[Vectors], Floats]
 class ProbeSettings:
     """The grid: the same for every embedding. Decays from strong to weak, on the sum of losses over the tracks.
 
-    `linear_decays`: of ridge regression, and 1 / C of logistic regression. `hidden_decays`: alpha of the perceptron. `steps`:
-    of Adam, of a `batch` each, in whole epochs: so a small set is gone through more often than a large one.
+    `linear_decays`: of ridge regression, and 1 / C of logistic regression. `hidden_decays`: alpha of the perceptron, on the
+    weights of both of its layers. `*_iterations`: of L-BFGS at most. `*_blocks`: of what is learned from, each left out once
+    for the interval's sake (intervals.py).
     """
 
-    linear_decays: tuple[float, ...] = (1_000.0, 100.0, 10.0, 1.0, 0.1)
-    linear_iterations: int = 200
-    hidden_decays: tuple[float, ...] = (10.0, 0.1)
-    hidden_units: int = 128
-    steps: tuple[int, ...] = (100, 300, 1_000)
-    batch: int = 64
-    learning_rate: float = 3e-3
+    linear_decays: tuple[float, ...] = (1e4, 1e3, 1e2, 10.0, 1.0, 0.1)
+    linear_iterations: int = 100
+    linear_blocks: int = 10
+    hidden_decays: tuple[float, ...] = (1e3, 1e2, 10.0, 1.0, 0.1)
+    hidden_iterations: int = 100
+    hidden_blocks: int = 5
+    hidden_units: int = 64
+
+    def decays(self, depth: Depth) -> tuple[float, ...]:
+        return self.linear_decays if depth == "linear" else self.hidden_decays
+
+    def blocks(self, depth: Depth) -> int:
+        return self.linear_blocks if depth == "linear" else self.hidden_blocks
 
 
-def courses(
+def fitted(
     points: Vectors, targets: Targets, depth: Depth, decay: float, settings: ProbeSettings, state: int
-) -> Iterator[tuple[int, Respond]]:
-    """Fitted to standardised points: once (0 steps), or as it stands after each number of steps."""
+) -> Respond:
+    """What answers for standardised points, learned from (N, D) of them; `state` seeds the perceptron's first weights."""
     if targets.kind == "numbers":
-        centre, spread = targets.values.mean(axis=0), targets.values.std(axis=0)
-        spread = np.where(spread > 0, spread, 1.0)
-        for steps, respond in _numbers(points, (targets.values - centre) / spread, depth, decay, settings, state):
-            yield steps, _unscaled(respond, centre, spread)
-    elif depth == "linear":
-        yield 0, (_linear_classes if targets.kind == "classes" else _linear_tags)(points, targets, decay, settings)
-    else:
-        yield from _hidden_classes(points, targets, decay, settings, state)
+        return _numbers(points, targets, depth, decay, settings, state)
+    if depth == "hidden":
+        return (_hidden_classes if targets.kind == "classes" else _hidden_tags)(points, targets, decay, settings, state)
+    return (_linear_classes if targets.kind == "classes" else _linear_tags)(points, targets, decay, settings)
 
 
-def _numbers(
-    x: Vectors, y: Floats, depth: Depth, decay: float, settings: ProbeSettings, state: int
-) -> Iterator[tuple[int, Respond]]:
-    learners = sklearn()
+def _numbers(x: Vectors, targets: Targets, depth: Depth, decay: float, settings: ProbeSettings, state: int) -> Respond:
+    """Learned as numbers of mean 0 and deviation 1."""
+    centre, spread = targets.values.mean(axis=0), targets.values.std(axis=0)
+    spread = np.where(spread > 0, spread, 1.0)
+    y = (targets.values - centre) / spread
     if depth == "linear":
-        yield 0, learners.Ridge(alpha=decay).fit(x, y).predict
-        return
-    model = learners.MLPRegressor(**_perceptron(decay, settings, len(x), state))
-    target = y if y.shape[1] > 1 else y.ravel()
-    for steps, epochs in _stops(settings, len(x)):
-        for _ in range(epochs):
-            model.partial_fit(x, target)
-        yield steps, model.predict
+        return _unscaled(sklearn().Ridge(alpha=decay).fit(x, y).predict, centre, spread)
+    model = _perceptron(sklearn().MLPRegressor, decay, settings, state)
+    return _unscaled(_short(model.fit, x, y if y.shape[1] > 1 else y.ravel()).predict, centre, spread)
 
 
 def _unscaled(respond: Respond, centre: Floats, spread: Floats) -> Respond:
@@ -80,14 +79,49 @@ def _linear_tags(x: Vectors, targets: Targets, decay: float, settings: ProbeSett
 
 
 def _logistic(x: Vectors, codes: Indices, classes: int, decay: float, settings: ProbeSettings) -> Respond:
-    """Probabilities (n, classes); classes that were not there to learn from have none."""
     there = np.unique(codes)
     if len(there) == 1:
         return lambda asked: np.tile(np.eye(classes)[there[0]], (len(asked), 1))
     model = sklearn().LogisticRegression(C=1 / decay, max_iter=settings.linear_iterations)
-    with warnings.catch_warnings():  # short of its optimum it is a candidate like the others, and judged as they are
-        warnings.simplefilter("ignore", sklearn().ConvergenceWarning)
-        model.fit(x, codes)
+    return _of_classes(_short(model.fit, x, codes), classes)
+
+
+def _hidden_classes(x: Vectors, targets: Targets, decay: float, settings: ProbeSettings, state: int) -> Respond:
+    return _perceptron_of(x, targets.codes, len(targets.names), decay, settings, state)
+
+
+def _hidden_tags(x: Vectors, targets: Targets, decay: float, settings: ProbeSettings, state: int) -> Respond:
+    """All tags share the hidden layer; a single one learns beside its opposite, as two classes."""
+    flags = targets.values.astype(np.int64)
+    if flags.shape[1] == 1:
+        two = _perceptron_of(x, flags[:, 0], 2, decay, settings, state)
+        return lambda asked: two(asked)[:, 1:]
+    model = _perceptron(sklearn().MLPClassifier, decay, settings, state)
+    return cast(Respond, _short(model.fit, x, flags).predict_proba)
+
+
+def _perceptron_of(
+    x: Vectors, codes: Indices, classes: int, decay: float, settings: ProbeSettings, state: int
+) -> Respond:
+    there = np.unique(codes)
+    if len(there) == 1:
+        return lambda asked: np.tile(np.eye(classes)[there[0]], (len(asked), 1))
+    model = _perceptron(sklearn().MLPClassifier, decay, settings, state)
+    return _of_classes(_short(model.fit, x, codes), classes)
+
+
+def _perceptron(make: Any, decay: float, settings: ProbeSettings, state: int) -> Any:
+    return make(
+        hidden_layer_sizes=(settings.hidden_units,),
+        solver="lbfgs",  # all tracks at once: hundreds of them, so that steps of batches gain nothing
+        alpha=decay,
+        max_iter=settings.hidden_iterations,
+        random_state=state,
+    )
+
+
+def _of_classes(model: Any, classes: int) -> Respond:
+    """Probabilities (n, classes); classes that were not there to learn from have none."""
 
     def respond(asked: Vectors) -> Floats:
         out = np.zeros((len(asked), classes))
@@ -97,41 +131,11 @@ def _logistic(x: Vectors, codes: Indices, classes: int, decay: float, settings: 
     return respond
 
 
-def _hidden_classes(
-    x: Vectors, targets: Targets, decay: float, settings: ProbeSettings, state: int
-) -> Iterator[tuple[int, Respond]]:
-    """Classes and tags; a single tag learns beside its opposite, as two classes."""
-    model = sklearn().MLPClassifier(**_perceptron(decay, settings, len(x), state))
-    width = targets.values.shape[1]
-    single = targets.kind == "tags" and width == 1
-    if targets.kind == "tags":
-        y = targets.values[:, 0].astype(np.int64) if single else targets.values.astype(np.int64)
-    else:
-        y = targets.codes
-    every = np.arange(2 if single else width)
-    for steps, epochs in _stops(settings, len(x)):
-        for _ in range(epochs):
-            model.partial_fit(x, y, classes=every)
-        yield steps, (lambda asked: model.predict_proba(asked)[:, 1:]) if single else model.predict_proba
-
-
-def _stops(settings: ProbeSettings, n: int) -> Iterator[tuple[int, int]]:
-    """Each number of steps, and how many epochs there are from the one before to it."""
-    an_epoch, gone = -(-n // settings.batch), 0
-    for steps in sorted(settings.steps):
-        reached = max(1, round(steps / an_epoch))
-        yield steps, reached - gone
-        gone = reached
-
-
-def _perceptron(decay: float, settings: ProbeSettings, n: int, state: int) -> dict[str, Any]:
-    return {
-        "hidden_layer_sizes": (settings.hidden_units,),
-        "alpha": decay,
-        "batch_size": min(settings.batch, n),
-        "learning_rate_init": settings.learning_rate,
-        "random_state": state,
-    }
+def _short(fit: Callable[..., Any], x: Vectors, y: Floats | Indices) -> Any:
+    """The fitted model, be it short of its optimum: then it is a candidate like the others, and judged as they are."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", sklearn().ConvergenceWarning)
+        return fit(x, y)
 
 
 def sklearn() -> SimpleNamespace:

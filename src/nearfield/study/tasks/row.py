@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from nearfield.errors import BenchError
 from nearfield.study.metrics import Estimate
-from nearfield.study.tasks.intervals import ROUNDS, Statistic, cluster_bootstrap, minus
+from nearfield.study.tasks.intervals import ROUNDS, Retaught, Statistic, both_retaught, cluster_bootstrap, minus
 
 
 @dataclass(frozen=True)
@@ -38,12 +38,16 @@ class Row:
 
 @dataclass(frozen=True, eq=False)
 class Measure:
-    """A figure before its interval is known: of `n` tracks with weights, and what chance makes of it."""
+    """A figure before its interval is known: of `n` tracks with weights, and what chance makes of it.
+
+    `retaught`: the same of probes taught a little less, where the answers come of what was learned; it widens the interval.
+    """
 
     metric: str
     statistic: Statistic
     chance: float
     n: int
+    retaught: Retaught | None = None
 
 
 def rows_of(
@@ -63,12 +67,15 @@ def difference_rows(
 ) -> tuple[Row, ...]:
     """First less second, of two embeddings asked about the same tracks in the same order; chance is 0.
 
-    Raises BenchError when they are not measures of the same name and number of tracks.
+    Raises BenchError when they are not measures of the same name and number of tracks, learned from the same.
     """
     if [(m.metric, m.n) for m in first] != [(m.metric, m.n) for m in second]:
         raise BenchError(task, "the two embeddings were not asked the same", "measure both on the same tracks")
     pairs = zip(first, second, strict=True)
-    both = [Measure(a.metric, minus(a.statistic, b.statistic), 0.0, a.n) for a, b in pairs]
+    both = [
+        Measure(a.metric, minus(a.statistic, b.statistic), 0.0, a.n, both_retaught(a.retaught, b.retaught))
+        for a, b in pairs
+    ]
     return rows_of(task, both, clusters, seed, rounds)
 
 
@@ -76,5 +83,7 @@ def _row(task: str, measure: Measure, clusters: npt.ArrayLike, seed: int, rounds
     if np.shape(clusters) != (measure.n,):
         cause = f"groups of shape {np.shape(clusters)} for {measure.n} tracks"
         raise BenchError(task, cause, "give one number for each track that was asked")
-    found: Estimate = cluster_bootstrap(measure.statistic, clusters, np.random.default_rng(seed), rounds)
+    found: Estimate = cluster_bootstrap(
+        measure.statistic, clusters, np.random.default_rng(seed), rounds, measure.retaught
+    )
     return Row(task, measure.metric, found.value, found.low, found.high, found.n, seed, measure.chance)

@@ -74,6 +74,22 @@ def dealt(groups: npt.ArrayLike, kinds: npt.ArrayLike, count: int) -> Indices:
     return np.asarray(fold_of[codes])
 
 
+def blocks_of(groups: Indices, kinds: Indices, count: int) -> Indices:
+    """(N,) blocks of whole groups, dealt as folds are; as many as there are groups where those are fewer."""
+    count = min(count, len(np.unique(groups)))
+    return dealt(groups, kinds, count) if count > 1 else np.zeros(len(groups), np.int64)
+
+
+def blocks_within(folds: Indices, groups: Indices, kinds: Indices, count: int) -> Indices:
+    """(N,) blocks numbered through, as many in each fold, so that none lies in two; -1 where the fold is -1."""
+    blocks, every = np.full(len(folds), -1), np.unique(folds[folds >= 0])
+    for fold in every:
+        rows = np.flatnonzero(folds == fold)
+        dealt_here = blocks_of(cluster_codes(groups[rows]), kinds[rows], max(1, count // len(every)))
+        blocks[rows] = blocks.max(initial=-1) + 1 + dealt_here
+    return blocks
+
+
 def write_folds(folds: Folds, ids: Sequence[str], path: Path) -> None:
     """As JSON, a line a track, replacing what was there. Raises BenchError when it cannot be written."""
     lines = (f"  {json.dumps(i)}: {int(f)}" for i, f in zip(ids, folds.fold, strict=True))

@@ -14,7 +14,7 @@ parallel key. What knowing nothing gives is in all of this the one answer that d
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,25 +26,40 @@ from nearfield.search.exact import top_k
 from nearfield.sound.key import KEYS
 from nearfield.study.metrics import Vectors
 from nearfield.study.properties import tonics_and_minors
-from nearfield.study.tasks.fitting import fit_probe, set_apart
-from nearfield.study.tasks.intervals import Floats, Indices
+from nearfield.study.tasks.fitting import Choice, Probe, fit_probe, set_apart
+from nearfield.study.tasks.intervals import Floats, Indices, Retaught, cluster_codes
 from nearfield.study.tasks.learners import Depth, ProbeSettings
 from nearfield.study.tasks.row import Measure
 from nearfield.study.tasks.scores import mean_of
-from nearfield.study.tasks.targets import classes, numbers
+from nearfield.study.tasks.splits import blocks_of
+from nearfield.study.tasks.targets import Targets, classes, numbers
+from nearfield.study.tasks.tempo_ways import BIN_OCTAVES, WAYS, TempoLesson
 
 WITHIN = 0.04
 LEVELS = (1.0, 2.0, 3.0, 1 / 2, 1 / 3)
 NEIGHBOURS = 5
-BIN_OCTAVES = 0.05  # 3.5 %: the classes beside the likeliest are within Accuracy1 of it
 
 
 @dataclass(frozen=True, eq=False)
 class TempoAnswers:
-    """`bpm` (n,), and the kind of probe that did better on a part of what was learned from: "bins" or "circle"."""
+    """`bpm` (n,), and the kind of probe that did better on a part of what was learned from: "bins" or "circle".
+
+    `without` (G, n): the answers of probes that had not learned from each of G blocks of that; `choice`: of the grid.
+    """
 
     bpm: Floats
     kind: str
+    without: Floats
+    choice: Choice
+
+
+@dataclass(frozen=True)
+class KeyAnswers:
+    """`keys` (n,), as KEYS spells them; `without` and `choice` as of tempi."""
+
+    keys: tuple[str, ...]
+    without: tuple[tuple[str, ...], ...]
+    choice: Choice
 
 
 def tempo_by_probe(
@@ -65,20 +80,22 @@ def tempo_by_probe(
         raise BenchError(
             "tempo", f"{len(learn)} vectors, {len(octaves)} tempi, or all alike", "learn from several tempi"
         )
-    grid, numbers_of = settings or ProbeSettings(), np.asarray(groups)
-    apart = set_apart(numbers_of, numbers(octaves[:, None], ("octaves",)))
-
-    def answer(kind: str, rows: Indices, others: Vectors) -> Floats:
-        ways = {"bins": _by_bins, "circle": _by_circle}
-        return ways[kind](np.asarray(learn)[rows], octaves[rows], numbers_of[rows], others, depth, rng, grid)
-
-    rest, judge = np.flatnonzero(~apart), np.flatnonzero(apart)
-    tried = {
-        kind: right_tempo(2 ** octaves[judge], 2 ** answer(kind, rest, np.asarray(learn)[judge]), (1.0,)).mean()
-        for kind in ("bins", "circle")
-    }
-    best = max(tried, key=lambda kind: float(tried[kind]))
-    return TempoAnswers(2 ** answer(best, np.arange(len(learn)), asked), best)
+    lesson = TempoLesson(np.asarray(learn), octaves, cluster_codes(groups), depth, settings or ProbeSettings())
+    strata = np.zeros(len(octaves), np.int64)
+    apart = set_apart(lesson.groups, numbers(octaves[:, None], ("octaves",)))
+    rest, judge = lesson.of(np.flatnonzero(~apart)), lesson.of(np.flatnonzero(apart))
+    tried = {}
+    for kind, way in WAYS.items():
+        wanted, read = way(rest)
+        said = read(rest.probe(wanted, rng).scores(judge.vectors))
+        tried[kind] = float(right_tempo(2**judge.octaves, 2**said, (1.0,)).mean())
+    best = max(tried, key=lambda kind: tried[kind])
+    wanted, read = WAYS[best](lesson)
+    probe = lesson.probe(wanted, rng)
+    blocks = blocks_of(lesson.groups, strata, lesson.grid.blocks(depth))
+    less = [read(other.scores(asked)) for other in _without(probe, lesson.vectors, wanted, blocks)]
+    without = np.array(less, np.float64).reshape(len(less), len(asked))
+    return TempoAnswers(2 ** read(probe.scores(asked)), best, 2**without, probe.choice)
 
 
 def tempo_by_neighbours(learn: Vectors, learn_bpm: npt.ArrayLike, asked: Vectors, k: int = NEIGHBOURS) -> Floats:
@@ -95,11 +112,21 @@ def tempo_by_neighbours(learn: Vectors, learn_bpm: npt.ArrayLike, asked: Vectors
     return np.asarray(2 ** np.median(octaves[nearest], axis=1))
 
 
-def tempo_measures(true_bpm: npt.ArrayLike, said_bpm: npt.ArrayLike, learn_bpm: npt.ArrayLike) -> tuple[Measure, ...]:
-    """Accuracy1 and Accuracy2 of (n,) answers; NaN is no answer, and wrong. Raises BenchError for labels not above 0."""
+def tempo_measures(
+    true_bpm: npt.ArrayLike, said_bpm: npt.ArrayLike, learn_bpm: npt.ArrayLike, without: Sequence[npt.ArrayLike] = ()
+) -> tuple[Measure, ...]:
+    """Accuracy1 and Accuracy2 of (n,) answers; NaN is no answer, and wrong. Raises BenchError for labels not above 0.
+
+    `without` (G, n): answers of a probe taught less (TempoAnswers), for the interval.
+    """
     true, learned = _tempi(true_bpm), _tempi(learn_bpm)
     return tuple(
-        _measure(name, right_tempo(true, said_bpm, levels), _constant_tempo(true, learned, levels))
+        _measure(
+            name,
+            right_tempo(true, said_bpm, levels),
+            _constant_tempo(true, learned, levels),
+            [right_tempo(true, less, levels) for less in without],
+        )
         for name, levels in (("Accuracy1", (1.0,)), ("Accuracy2", LEVELS))
     )
 
@@ -121,21 +148,30 @@ def key_by_probe(
     depth: Depth,
     rng: np.random.Generator,
     settings: ProbeSettings | None = None,
-) -> tuple[str, ...]:
-    """Keys of (n, D) vectors, as KEYS spells them, learned from (N, D) of known key; errors as fit_probe, and for bad keys."""
-    named = [KEYS[code] for code in key_codes(learn_keys)]
-    probe = fit_probe(learn, classes(named, KEYS), groups, depth, settings or ProbeSettings(), rng)
-    return tuple(KEYS[code] for code in probe.scores(asked).argmax(axis=1))
+) -> KeyAnswers:
+    """Keys of (n, D) vectors, learned from (N, D) of known key; errors as fit_probe, and for bad keys."""
+    wanted, grid = classes([KEYS[code] for code in key_codes(learn_keys)], KEYS), settings or ProbeSettings()
+    probe = fit_probe(learn, wanted, groups, depth, grid, rng)
+    blocks = blocks_of(cluster_codes(groups), wanted.strata(), grid.blocks(depth))
+    less = [_named_keys(other, asked) for other in _without(probe, np.asarray(learn), wanted, blocks)]
+    return KeyAnswers(_named_keys(probe, asked), tuple(less), probe.choice)
 
 
-def key_measures(true: Sequence[str], said: Sequence[str], learned: Sequence[str]) -> tuple[Measure, ...]:
-    """The MIREX score and the exact share of (n,) answers; "" is no answer, and wrong. Raises BenchError for bad keys."""
+def key_measures(
+    true: Sequence[str], said: Sequence[str], learned: Sequence[str], without: Sequence[Sequence[str]] = ()
+) -> tuple[Measure, ...]:
+    """The MIREX score and the exact share of (n,) answers; "" is no answer, and wrong. Raises BenchError for bad keys.
+
+    `without` (G, n): answers of a probe taught less (KeyAnswers), for the interval.
+    """
     labels, guesses = key_codes(true), np.repeat(np.arange(24), len(true)).reshape(24, -1)
     answers, lessons = key_codes(said, none=True), key_codes(learned)
+    others = [key_codes(keys, none=True) for keys in without]
     found = []
     for name, score in (("MIREX weighted", mirex_scores), ("exact", _same_key)):
         every = [score(lessons, np.full(len(lessons), guess)).mean() if len(lessons) else 0.0 for guess in range(24)]
-        found.append(_measure(name, score(labels, answers), score(labels, guesses[int(np.argmax(every))])))
+        less = [score(labels, other) for other in others]
+        found.append(_measure(name, score(labels, answers), score(labels, guesses[int(np.argmax(every))]), less))
     return tuple(found)
 
 
@@ -161,41 +197,15 @@ def key_codes(keys: Sequence[str], none: bool = False) -> Indices:
     return np.where(tonics >= 0, tonics + 12 * minors, -1)
 
 
-def _by_bins(
-    x: Vectors,
-    octaves: Floats,
-    groups: Indices,
-    asked: Vectors,
-    depth: Depth,
-    rng: np.random.Generator,
-    grid: ProbeSettings,
-) -> Floats:
-    """log2 BPM by classes; the mean of the likeliest and what lies beside it."""
-    lowest = octaves.min()
-    codes = ((octaves - lowest) / BIN_OCTAVES).round().astype(np.int64)
-    names = [f"{code:04d}" for code in range(max(2, int(codes.max()) + 1))]
-    likely = fit_probe(x, classes([names[c] for c in codes], names), groups, depth, grid, rng).scores(asked)
-    likeliest = likely.argmax(axis=1)
-    beside = np.clip(likeliest[:, None] + np.arange(-1, 2), 0, len(names) - 1)
-    weight = np.take_along_axis(likely, beside, axis=1)
-    return np.asarray(lowest + BIN_OCTAVES * (weight * beside).sum(axis=1) / weight.sum(axis=1))
+def _without(probe: Probe, vectors: Vectors, targets: Targets, blocks: Indices) -> Iterator[Probe]:
+    """The probe fitted again without each block of (N, D) vectors; none where there is but one."""
+    for g in range(int(blocks.max()) + 1 if blocks.any() else 0):
+        rest = np.flatnonzero(blocks != g)
+        yield probe.again(vectors[rest], targets.of(rest))
 
 
-def _by_circle(
-    x: Vectors,
-    octaves: Floats,
-    groups: Indices,
-    asked: Vectors,
-    depth: Depth,
-    rng: np.random.Generator,
-    grid: ProbeSettings,
-) -> Floats:
-    """log2 BPM by numbers: the place on the circle, in the octave nearest to the number."""
-    turn = 2 * np.pi * octaves
-    wanted = numbers(np.stack([octaves, np.cos(turn), np.sin(turn)], axis=1), ("octaves", "cosine", "sine"))
-    about, cosine, sine = fit_probe(x, wanted, groups, depth, grid, rng).scores(asked).T
-    place = np.arctan2(sine, cosine) / (2 * np.pi)
-    return np.asarray(place + np.round(np.clip(about, octaves.min(), octaves.max()) - place))
+def _named_keys(probe: Probe, vectors: Vectors) -> tuple[str, ...]:
+    return tuple(KEYS[code] for code in probe.scores(vectors).argmax(axis=1))
 
 
 def _constant_tempo(true: Floats, learned: Floats, levels: Sequence[float]) -> npt.NDArray[np.bool_]:
@@ -211,9 +221,11 @@ def _same_key(true: Indices, said: Indices) -> Floats:
     return np.asarray(true == said, np.float64)
 
 
-def _measure(name: str, right: npt.ArrayLike, constant: npt.ArrayLike) -> Measure:
+def _measure(name: str, right: npt.ArrayLike, constant: npt.ArrayLike, without: Sequence[npt.ArrayLike]) -> Measure:
     values, known = np.asarray(right, np.float64), np.asarray(constant, np.float64)
-    return Measure(name, mean_of(values), float(known.mean()) if known.size else float("nan"), len(values))
+    expected = float(known.mean()) if known.size else float("nan")
+    retaught = Retaught(tuple(mean_of(less) for less in without), np.full(len(values), -1))
+    return Measure(name, mean_of(values), expected, len(values), retaught)
 
 
 def _tempi(bpm: npt.ArrayLike) -> Floats:
