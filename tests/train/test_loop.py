@@ -133,7 +133,7 @@ def test_the_same_seed_gives_the_same_run_and_another_does_not(store: MelStore, 
 
 def test_a_folder_of_another_run_is_refused(store: MelStore, tmp_path: Path) -> None:
     train(replace(CONFIG, steps=1), store, tmp_path / "run")
-    with pytest.raises(ModelError, match="another train; choose a new output folder"):
+    with pytest.raises(ModelError, match=r"another train\.learning_rate \(.*\); choose a new output folder"):
         train(replace(CONFIG, steps=1, learning_rate=1e-4), store, tmp_path / "run")
 
 

@@ -18,6 +18,7 @@ from nearfield.cli.bench import Bench
 from nearfield.cli.corpora import CorpusCommands, Prepare
 from nearfield.cli.library import Index, Playlist, Similar
 from nearfield.cli.spaces import SpaceCommands
+from nearfield.cli.studies import StudyCommands
 from nearfield.cli.training import Export, ImportMule, Train
 
 
@@ -37,6 +38,7 @@ Command = (
     | Annotated[CorpusCommands, subcommand("corpus")]
     | Annotated[Prepare, subcommand("prepare")]
     | Annotated[Train, subcommand("train")]
+    | Annotated[StudyCommands, subcommand("study")]
     | Annotated[Export, subcommand("export")]
     | Annotated[ImportMule, subcommand("import-mule")]
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import sys
@@ -41,13 +42,14 @@ class Train:
     threads: Annotated[int | None, arg(help="Cores to use.", metavar="N", help_behavior_hint="(default: all)")] = None
 
     def run(self) -> int:
-        _need_torch("train")
+        need_torch("train")
         import torch
 
         from nearfield.config import read_run
         from nearfield.data.melstore import MelStore
         from nearfield.train.loop import train
         from nearfield.train.origin import provenance
+        from nearfield.train.stopping import Stopping
 
         if self.threads is not None:
             torch.set_num_threads(self.threads)
@@ -55,9 +57,17 @@ class Train:
         report = _Lines()
         try:
             stores = [MelStore(path) for path in (self.store, *self.also)]
-            last = train(config, stores, self.out, provenance=provenance(sys.argv), report=report)
+            origin = provenance(sys.argv)
+            with contextlib.ExitStack() as open_to:
+                # of several processes none may stop alone
+                wish = None if "RANK" in os.environ else open_to.enter_context(Stopping())
+                stopping = None if wish is None else lambda: wish.asked
+                last = train(config, stores, self.out, provenance=origin, report=report, stopping=stopping)
         except KeyboardInterrupt:
-            show.say(f"interrupted; the same command goes on from the last checkpoint in {self.out}")
+            show.say(f"interrupted; the same command goes on from the last checkpoint in {show.readable(self.out)}")
+            return 130
+        if wish is not None and wish.asked and report.step < config.steps:
+            show.say(f"interrupted; the same command goes on from step {report.step} in {show.readable(self.out)}")
             return 130
         if os.environ.get("RANK", "0") == "0":  # of several processes, the first speaks
             print(show.readable(last))
@@ -74,7 +84,7 @@ class Export:
     licence: Annotated[str, arg(help="Licence of the weights.", metavar="SPDX")] = "Apache-2.0"
 
     def run(self) -> int:
-        _need_torch("export")
+        need_torch("export")
         from nearfield.model.export import export
 
         made = export(self.checkpoint, self.out, self.name, self.licence)
@@ -90,7 +100,7 @@ class ImportMule:
     out: Positional[Annotated[Path, arg(help="Folder for mule.safetensors and mule.onnx.", metavar="OUT")]]
 
     def run(self) -> int:
-        _need_torch("import-mule", "mule")
+        need_torch("import-mule", "mule")
         from nearfield.model.mule import LICENCE, import_mule
 
         made = import_mule(self.keras, self.out)
@@ -110,8 +120,10 @@ class _Lines:
 
     def __init__(self) -> None:
         self._last = time.monotonic() - _LINE_EVERY_S
+        self.step = 0
 
     def __call__(self, now: StepReport) -> None:
+        self.step = now.step
         moment = time.monotonic()
         if moment - self._last < _LINE_EVERY_S and not now.watched and now.step < now.steps:
             return
@@ -142,7 +154,7 @@ def _said(seen: Watched) -> str:
     return ", ".join(parts)
 
 
-def _need_torch(command: str, extra: str = "train") -> None:
+def need_torch(command: str, extra: str = "train") -> None:
     missing = [name for name in ("torch", "safetensors") if importlib.util.find_spec(name) is None]
     if missing:
         raise ModelError(

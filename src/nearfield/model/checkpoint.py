@@ -67,23 +67,42 @@ def writing(subject: Path, *halves: Path) -> Iterator[None]:
 def load_checkpoint(path: Path) -> Checkpoint:
     """Read strictly; raises ModelError naming the file, the cause and the remedy."""
     name = readable(path)
-    if not path.is_file():
-        raise ModelError(name, "no such file", "name a checkpoint that 'nearfield train' wrote")
-    try:
-        with safe_open(path, framework="pt") as file:
-            header = json.loads((file.metadata() or {}).get("nearfield", "null"))
-            tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118 - the handle is no mapping
-    except (SafetensorError, OSError, ValueError) as error:
-        raise ModelError(
-            name, f"not a readable checkpoint ({error})", "take the one before it, or train again"
-        ) from error
-    if header is None or header.get("format") != FORMAT:
-        found = "none" if header is None else header.get("format")
-        raise ModelError(name, f"checkpoint format is {found}, this version reads {FORMAT}", "export it again")
+    with _opened(path) as file:
+        header = _header(name, file)
+        tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118 - the handle is no mapping
     embedder = Embedder(build(EmbedderConfig, header["config"], name))
     _fill(name, embedder, {k.removeprefix(_MODEL): v for k, v in tensors.items() if k.startswith(_MODEL)})
     extra = {k: v for k, v in tensors.items() if not k.startswith(_MODEL)}
     return Checkpoint(embedder, header["provenance"], extra)
+
+
+def load_provenance(path: Path) -> Mapping[str, Any]:
+    """Where the weights come from, without reading them; raises ModelError."""
+    with _opened(path) as file:
+        provenance: Mapping[str, Any] = _header(readable(path), file)["provenance"]
+    return provenance
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    name = readable(path)
+    if not path.is_file():
+        raise ModelError(name, "no such file", "name a checkpoint that 'nearfield train' wrote")
+    try:
+        with safe_open(path, framework="pt") as file:
+            yield file
+    except (SafetensorError, OSError, ValueError) as error:
+        raise ModelError(
+            name, f"not a readable checkpoint ({error})", "take the one before it, or train again"
+        ) from error
+
+
+def _header(name: str, file: Any) -> Mapping[str, Any]:
+    header: Mapping[str, Any] | None = json.loads((file.metadata() or {}).get("nearfield", "null"))
+    if header is None or header.get("format") != FORMAT:
+        found = "none" if header is None else header.get("format")
+        raise ModelError(name, f"checkpoint format is {found}, this version reads {FORMAT}", "export it again")
+    return header
 
 
 def _fill(name: str, embedder: Embedder, tensors: Mapping[str, Tensor]) -> None:

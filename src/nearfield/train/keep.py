@@ -12,9 +12,10 @@ from typing import IO, Any
 
 from torch import Tensor
 
-from nearfield.errors import ModelError
-from nearfield.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint, writing
+from nearfield.errors import ModelError, readable
+from nearfield.model.checkpoint import Checkpoint, load_checkpoint, load_provenance, save_checkpoint, writing
 from nearfield.model.embedder import Embedder
+from nearfield.train.claim import Claim
 
 
 class RunFolder:
@@ -26,18 +27,25 @@ class RunFolder:
 
     def resumed(self, origin: Mapping[str, Any]) -> Checkpoint | None:
         """The last checkpoint, None in a new folder; ModelError when it is of a run with another `origin`."""
+        return None if self.progress(origin) is None else load_checkpoint(self.last)
+
+    def progress(self, origin: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """The provenance of `resumed`, without its weights; raises the same."""
         if not self.last.exists():
             return None
-        found = load_checkpoint(self.last)
-        expected = json.loads(json.dumps(origin))  # as JSON gives it back: tuples are lists there
-        changed = [k for k in expected if found.provenance.get(k) != expected[k]]
+        found = load_provenance(self.last)
+        changed = _changed(found, json.loads(json.dumps(origin)))  # as JSON gives it back: tuples are lists there
         if changed:
             raise ModelError(
-                str(self.last),
+                readable(self.last),
                 f"was trained with another {' and '.join(changed)}",
                 "choose a new output folder, or the same settings",
             )
         return found
+
+    def claim(self) -> Claim:
+        """To be held while training: nobody else may write here."""
+        return Claim(self.path / "lock")
 
     def describe(self, run: Mapping[str, Any]) -> None:
         """Write `run.json`, of the present session."""
@@ -69,6 +77,18 @@ class RunFolder:
         if not (self.last.exists() and self.best.exists()):
             return -1.0
         return float(load_checkpoint(self.best).provenance["recall_at_1"])
+
+
+def _changed(then: Any, now: Mapping[str, Any], where: str = "") -> list[str]:
+    """The keys (with dots) of `now` that were not so `then`, with both values."""
+    found = []
+    for key, value in now.items():
+        before = then.get(key) if isinstance(then, Mapping) else None
+        if isinstance(value, Mapping) and isinstance(before, Mapping):
+            found += _changed(before, value, f"{where}{key}.")
+        elif before != value:
+            found.append(f"{where}{key} ({json.dumps(before)}, not {json.dumps(value)})")
+    return found
 
 
 def _precedes(line: str, step: int) -> bool:

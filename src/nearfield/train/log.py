@@ -75,8 +75,8 @@ class Log:
         if self._board is not None:
             self._board.close()
 
-    def after(self, step: int, loss: float, norm: float) -> None:
-        """Once a step. The line is written before the checkpoint: a kill between them loses neither."""
+    def after(self, step: int, loss: float, norm: float, leaving: bool = False) -> None:
+        """Once a step; `leaving` saves. The line is written before the checkpoint: a kill between them loses neither."""
         config, now, done = self._config, time.monotonic(), step + 1
         watched: dict[str, Watched] = {}
         whitened: dict[str, Watched] = {}
@@ -87,7 +87,7 @@ class Log:
             whitened = self._judge.finish(self._learner.averaged)
         line = {"step": step, "loss": loss, "grad_norm": norm, "seconds": round(self._seconds(now), 2)}
         self._write(line, watched, whitened)
-        if now - self._saved > config.checkpoint_every_s or done == self._end:
+        if now - self._saved > config.checkpoint_every_s or done == self._end or leaving:
             self._save(done)
         if self._report is not None:
             pace = (now - self._begun) / (done - self._past.step)

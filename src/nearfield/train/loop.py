@@ -47,12 +47,14 @@ def train(
     provenance: Mapping[str, Any] | None = None,
     report: Callable[[StepReport], None] | None = None,
     stop_after: int | None = None,
+    stopping: Callable[[], bool] | None = None,
 ) -> Path:
     """Train on one corpus or several, or go on with the run that `out` holds; returns the path of the last checkpoint.
 
     What `out` gets is in docs/formats.md. Started by torchrun, the processes share every batch; the first of them alone
-    writes and reports. `stop_after` ends early at that step with everything saved, as an interruption would. Raises
-    ModelError when `out` belongs to another run, ConfigError when the processes cannot share a batch.
+    writes and reports. `stop_after` ends early at that step with everything saved; so does `stopping`, asked after each
+    step, as soon as it says yes (several processes must be told the same). Raises ModelError when `out` belongs to another
+    run or another process is at it, ConfigError when the processes cannot share a batch.
     """
     corpora = Corpora.of(stores, config.model.mel, config.validation_share)
     corpora.check_weights(config.batch_pairs, config.weights)
@@ -65,6 +67,8 @@ def train(
     with joined() as crew, contextlib.ExitStack() as closing:
         share = torch.tensor(crew.share(config.batch_pairs))
         own = torch.cat([share, share + config.batch_pairs])  # anchors and positives, of the batch's 2B views
+        if crew.leads:
+            closing.enter_context(folder.claim())
         stream = _stream(config, corpora, crew)
         learner = _learner(config, crew.device)
         past = _resume(folder, learner, origin, crew)
@@ -90,8 +94,11 @@ def train(
                 cause = f"the loss is {loss} and its gradient {norm} at step {step}"
                 raise ModelError(readable(out), cause, "begin a new run with a lower learning_rate")
             learner.update(learning_rate(step, config.steps, config.warmup_steps, config.learning_rate))
+            leaving = stopping is not None and stopping()
             if log is not None:
-                log.after(step, loss, norm)
+                log.after(step, loss, norm, leaving)
+            if leaving:
+                break
     return folder.last
 
 
