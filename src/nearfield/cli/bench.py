@@ -156,8 +156,8 @@ class Bench:
         from nearfield.study.benchmark.plan import plan
         from nearfield.study.benchmark.task import Catalogue
 
-        judged = {n: None if field is None else frozenset(field.judged[n]) for n in manifests}
-        catalogues = {n: Catalogue(n, m.tracks, judged[n]) for n, m in manifests.items()}
+        judged = {} if field is None else field.judged
+        catalogues = {n: Catalogue.of(n, m.tracks, judged.get(n)) for n, m in manifests.items()}
         return plan(catalogues, self.out / "folds", self.tasks)
 
     def _named(self, manifests: dict[str, Manifest]) -> int:

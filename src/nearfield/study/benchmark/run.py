@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from nearfield.data.manifest import Manifest
-from nearfield.data.track import Track
 from nearfield.errors import BenchError
 from nearfield.study.benchmark.answers import Answers, Kept, key_of
 from nearfield.study.benchmark.estimators import Estimator
@@ -95,7 +94,8 @@ class _Asking:
         self.present = [o for o in field.opened if all(c in o.embeddings for c in task.catalogues)]
         self.vectors = {o.name: {c: field.vectors(o, c) for c in task.catalogues} for o in self.present}
         judged = {c: [list(field.judged[c]), manifests[c].digest()] for c in task.catalogues}
-        self.about = [task.name, task.settings, judged, seed, rounds]
+        grid = repr(getattr(task, "settings", None))  # of its probes, where it has any
+        self.about = [task.name, grid, judged, seed, rounds]
         self.notes: list[str] = []
         self.failed: list[tuple[str, str]] = []
         self.seconds = 0.0
@@ -170,8 +170,3 @@ class _Asking:
 
     def _values(self, one: Opened) -> list[Vectors]:
         return [self.vectors[one.name][c] for c in self.task.catalogues]
-
-
-def tracks_of(manifest: Manifest, judged: Sequence[str]) -> tuple[Track, ...]:
-    wanted = set(judged)
-    return tuple(t for t in manifest if t.id in wanted)

@@ -65,11 +65,6 @@ class Task(Protocol):
     @property
     def catalogues(self) -> tuple[str, ...]: ...
 
-    @property
-    def settings(self) -> Mapping[str, Any]:
-        """Plain values that the answer depends on beside vectors, tracks and seed."""
-        ...
-
     def ask(self, vectors: Mapping[str, Vectors], seed: int) -> Asked:
         """Of (N, D) vectors of each catalogue, rows as its tracks. Raises BenchError when there is nothing to ask."""
         ...
@@ -85,6 +80,6 @@ class Asks(Protocol):
     @property
     def asked(self) -> str: ...
 
-    def of_answers(self, answers: Mapping[str, float | str]) -> Asked:
-        """Of answers by track id; none is wrong."""
+    def of_answers(self, answers: Mapping[str, Any]) -> Asked:
+        """Of answers by track id, BPM or names of keys; none is wrong."""
         ...
