@@ -16,6 +16,11 @@ def mean_log_mel(log_mels: npt.NDArray[np.float32]) -> Vectors:
     return np.asarray(log_mels.mean(axis=2))
 
 
+def log_mel_statistics(log_mels: npt.NDArray[np.float32]) -> Vectors:
+    """(S, M, T) -> (S, 2M): mean of each band over the slice, then deviation of each."""
+    return np.concatenate([log_mels.mean(axis=2), log_mels.std(axis=2)], axis=1)
+
+
 def mfcc_statistics(log_mels: npt.NDArray[np.float32]) -> Vectors:
     """(S, M, T) -> (S, 2 x 20): mean and deviation of MFCCs over the slice.
 

@@ -1,4 +1,8 @@
-"""Hand-made embeddings of a catalogue's files: what any learned one is seen beside."""
+"""Hand-made embeddings of a catalogue's files: what any learned one is seen beside.
+
+`mfcc`, `mean-log-mel` and `log-mel` are made of the slices' log-mels (study/handmade.py), `chroma-tempogram` of their
+samples by librosa, `bliss` of the whole sound by bliss-audio.
+"""
 
 from __future__ import annotations
 
@@ -12,30 +16,55 @@ import numpy.typing as npt
 
 from nearfield.catalogue.slices import Cutter, Excerpt
 from nearfield.sound.mel import DEFAULT
+from nearfield.study.embedding import bliss, chroma_tempogram
 from nearfield.study.embedding.heard import Vector, excerpts_of_file, excerpts_of_samples
-from nearfield.study.handmade import mean_log_mel, mfcc_statistics, standardised
+from nearfield.study.handmade import log_mel_statistics, mean_log_mel, mfcc_statistics, standardised
 from nearfield.study.metrics import Vectors
 
-_Features = Callable[[npt.NDArray[np.float32]], Vectors]
-BASELINES: Mapping[str, _Features] = MappingProxyType({"mfcc": mfcc_statistics, "mean-log-mel": mean_log_mel})
-_CUTTER = Cutter(DEFAULT, slice_frames=300)
+CUTTER = Cutter(DEFAULT, slice_frames=300)
+
+_OfSlices = Callable[[list[Excerpt]], Vectors]  # S excerpts -> (S, D)
+
+
+def _of_log_mels(features: Callable[[npt.NDArray[np.float32]], Vectors]) -> _OfSlices:
+    return lambda excerpts: features(np.stack([CUTTER.log_mel(e) for e in excerpts]))
+
+
+_OF_SLICES: Mapping[str, _OfSlices] = MappingProxyType(
+    {
+        "mfcc": _of_log_mels(mfcc_statistics),
+        "mean-log-mel": _of_log_mels(mean_log_mel),
+        "log-mel": _of_log_mels(log_mel_statistics),
+        "chroma-tempogram": lambda excerpts: chroma_tempogram.statistics(excerpts, CUTTER),
+    }
+)
+_NEEDED: Mapping[str, Callable[[], object]] = MappingProxyType(
+    {"chroma-tempogram": chroma_tempogram.library, bliss.NAME: bliss.library}
+)
+BASELINES = (*_OF_SLICES, bliss.NAME)
 
 
 @dataclass(frozen=True)
 class Raw:
-    """The features of one track before they are standardised: (D,), the mean over its slices."""
+    """The features of one track before they are standardised: (D,), the mean over its slices; `bliss` hears it whole."""
 
     name: str
 
+    def check(self) -> None:
+        """AuditError when the library that makes them is not installed."""
+        if self.name in _NEEDED:
+            _NEEDED[self.name]()
+
     def of_file(self, path: str) -> Vector:
-        return self._mean(excerpts_of_file(path, _CUTTER))
+        return bliss.of_file(path) if self.name == bliss.NAME else self._mean(excerpts_of_file(path, CUTTER))
 
     def of_samples(self, samples: npt.ArrayLike, rate_hz: float) -> Vector:
-        return self._mean(excerpts_of_samples(samples, rate_hz, _CUTTER))
+        if self.name == bliss.NAME:
+            return bliss.of_samples(samples, rate_hz)
+        return self._mean(excerpts_of_samples(samples, rate_hz, CUTTER))
 
     def _mean(self, excerpts: list[Excerpt]) -> Vector:
-        log_mels = np.stack([_CUTTER.log_mel(e) for e in excerpts])
-        return np.asarray(BASELINES[self.name](log_mels).mean(axis=0), np.float32)
+        return np.asarray(_OF_SLICES[self.name](excerpts).mean(axis=0), np.float32)
 
 
 @dataclass(frozen=True, eq=False)

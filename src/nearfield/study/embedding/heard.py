@@ -104,11 +104,16 @@ def excerpts_of_file(path: str, cutter: Cutter) -> list[Excerpt]:
 
 def excerpts_of_samples(samples: npt.ArrayLike, rate_hz: float, cutter: Cutter) -> list[Excerpt]:
     """The audible slices of a waveform, mono (n,) or (n, channels); AudioError when there is none, or it is not sound."""
+    mono = audio.resample(sound_samples(samples), rate_hz, cutter.mel.rate_hz)
+    return _audible("samples", list(cutter.of_samples("samples", mono)), cutter)
+
+
+def sound_samples(samples: npt.ArrayLike) -> Vector:
+    """The same numbers as float32; AudioError when they are not sound."""
     array = np.asarray(samples, np.float32)
     if bad := audio.count_unsound(array):
         raise AudioError("samples", f"{bad} of them are NaN or infinite, or absurdly large", "repair or leave them out")
-    mono = audio.resample(array, rate_hz, cutter.mel.rate_hz)
-    return _audible("samples", list(cutter.of_samples("samples", mono)), cutter)
+    return array
 
 
 def _audible(subject: str, excerpts: list[Excerpt], cutter: Cutter) -> list[Excerpt]:

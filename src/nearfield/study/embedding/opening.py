@@ -167,6 +167,7 @@ def _of_hear(module: str, weights: str, manifest: Manifest, how: Reading) -> Emb
 
 def _of_baseline(name: str, manifest: Manifest, how: Reading) -> Embedding:
     raw = Raw(name)
+    raw.check()
     workers = pool.cores() if how.workers is None else how.workers
     heard = hear_all(manifest, raw.of_file, _kept(how, name), workers, how.tell)
     found = matched(_rows_of(heard, name), manifest, name, heard.causes)
