@@ -14,6 +14,7 @@ from tyro.conf import Positional, arg
 
 from nearfield.cli import show
 from nearfield.cli.arguments import AsJson
+from nearfield.cli.untrained import write_untrained
 from nearfield.errors import AuditError, Failure
 
 if TYPE_CHECKING:
@@ -30,7 +31,8 @@ class Audit:
             tuple[str, ...],
             arg(
                 help="Each a space, a file of vectors (.npz, .parquet), a model (.onnx, or nearfield), a HEAR module "
-                "(module:NAME or FILE.py), mfcc or mean-log-mel; NAME=... calls it NAME.",
+                "(module:NAME or FILE.py), untrained, mfcc, log-mel, mean-log-mel, chroma-tempogram, bliss or musicnn:PYTHON; "
+                "NAME=... calls it NAME.",
                 metavar="EMBEDDING [EMBEDDING ...]",
             ),
         ]
@@ -88,7 +90,7 @@ class Audit:
             def heard(done: int, total: int, failed: int) -> None:
                 tell("hearing tracks", done, total, failed)
 
-            how = Reading(cache, workers=self.workers, tell=heard)
+            how = Reading(cache, workers=self.workers, tell=heard, untrained=write_untrained)
             opened = [open_embedding(given, manifest, how) for given in self.embeddings]
             said = {
                 "command": command_line(sys.argv),

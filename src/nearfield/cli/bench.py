@@ -14,6 +14,7 @@ from tyro.conf import Positional, arg
 
 from nearfield.cli import show
 from nearfield.cli.arguments import AsJson
+from nearfield.cli.untrained import write_untrained
 from nearfield.errors import Failure
 
 if TYPE_CHECKING:
@@ -148,7 +149,8 @@ class Bench:
 
         def of(model: str, catalogue: str) -> Reading:
             stage = f"hearing {catalogue}: {model}"
-            return Reading(cache / catalogue, workers=self.workers, tell=lambda *done: tell(stage, *done))
+            place, heard = cache / catalogue, lambda *done: tell(stage, *done)
+            return Reading(place, workers=self.workers, tell=heard, untrained=write_untrained)
 
         return of
 

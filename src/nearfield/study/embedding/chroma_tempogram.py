@@ -43,7 +43,9 @@ def statistics(excerpts: list[Excerpt], cutter: Cutter) -> Vectors:
         samples = excerpt.samples[excerpt.lead_frames * hop :][: cutter.slice_frames * hop]
         chroma = librosa.feature.chroma_cqt(y=samples, sr=rate_hz, hop_length=_CHROMA_HOP, tuning=0.0)
         onsets = librosa.onset.onset_strength(y=samples, sr=rate_hz, hop_length=hop)
-        rows.append(np.concatenate([chroma.mean(axis=1), chroma.std(axis=1), _tempogram(librosa, onsets, rate_hz / hop)]))
+        rows.append(
+            np.concatenate([chroma.mean(axis=1), chroma.std(axis=1), _tempogram(librosa, onsets, rate_hz / hop)])
+        )
     return np.stack(rows).astype(np.float32)
 
 
@@ -57,4 +59,4 @@ def _tempogram(librosa: Any, onsets: Vectors, frames_per_s: float) -> Vectors:
         window=np.ones,
     )
     lags = 60 * frames_per_s / TEMPI_BPM
-    return np.interp(lags, np.arange(frames), whole[:, 0])
+    return np.asarray(np.interp(lags, np.arange(frames), whole[:, 0]), np.float32)

@@ -54,11 +54,17 @@ class FileWork:
 
 
 def hear_all(
-    manifest: Manifest, of_file: Callable[[str], Vector], kept: Path | None, workers: int, tell: Tell | None = None
+    manifest: Manifest,
+    of_file: Callable[[str], Vector],
+    kept: Path | None,
+    workers: int,
+    tell: Tell | None = None,
+    begin: Callable[[], None] | None = None,
 ) -> Heard:
     """A vector (D,) for each track's file. With `workers` processes `of_file` is pickled; 0 is all in this one.
 
     `kept` is a file of what was heard before: interrupted, the same call goes on from there. Failures are tried again.
+    `begin` is called first where there is anything to hear; what it raises ends the call.
     """
     heard = Heard({}, {})
     known = dict(_read(kept)) if kept is not None else {}
@@ -75,6 +81,8 @@ def hear_all(
             heard.vectors[track.id] = known[state]
         else:
             todo.setdefault(state, []).append(track.id)
+    if todo and begin is not None:
+        begin()
     with contextlib.ExitStack() as opened:
         journal = _open(kept, opened) if kept is not None and todo else None
         crew = min(workers, len(todo))

@@ -21,6 +21,7 @@ from nearfield.catalogue.slices import DEFAULT_SLICES, Slices
 from nearfield.catalogue.space import Space, open_space
 from nearfield.data.manifest import Manifest
 from nearfield.errors import AuditError, Failure, ModelError, readable
+from nearfield.study.embedding import musicnn
 from nearfield.study.embedding.baselines import BASELINES, Baseline, Raw
 from nearfield.study.embedding.hear import load_hear
 from nearfield.study.embedding.heard import Heard, Tell, hear_all
@@ -32,9 +33,11 @@ Embed = Callable[[npt.ArrayLike, float], Vectors]
 
 _KNOWN = (
     "give a SPACE folder, a file of vectors (.npz, .parquet), a model (.onnx), a module with HEAR's functions "
-    f"(module:NAME, or FILE.py), or one of {', '.join(BASELINES)}"
+    f"(module:NAME, or FILE.py), or one of {', '.join((*BASELINES, 'untrained', 'musicnn'))}"
 )
-_UNTRAINED = "export an untrained encoder to a file (docs/formats.md, Embeddings to audit) and give that .onnx"
+_UNTRAINED = "name it on the command line, or give Reading a function that writes it"
+_SEED = re.compile(r"^untrained(?::(?P<seed>[0-9]{1,9}))?$")
+_MUSICNN = re.compile(r"^musicnn(?::(?P<python>.+))?$")
 _HEAR_FILE = re.compile(r"^(?P<module>.+\.py)(?::(?P<weights>.*))?$")
 _HEAR_NAME = re.compile(r"^module:(?P<module>[^:]+)(?::(?P<weights>.*))?$")
 _NAMED = re.compile(r"^(?P<name>[^=/]+)=(?P<given>.+)$")
@@ -65,20 +68,26 @@ class Embedding:
 
 @dataclass(frozen=True)
 class Reading:
-    """How files are heard where that is needed: where finished ones are kept, slices a track, processes, who is told."""
+    """How files are heard where that is needed: where finished ones are kept, slices a track, processes, who is told.
+
+    `untrained` writes the shipped model's architecture with random weights of a seed to a path: torch, which does that, is not
+    for this room.
+    """
 
     cache: Path | None = None
     slices: Slices = DEFAULT_SLICES
     workers: int | None = None
     tell: Tell | None = None
+    untrained: Callable[[Path, int], None] | None = None
 
 
 def open_embedding(given: str | Path, manifest: Manifest, how: Reading | None = None) -> Embedding:
     """The embedding that `given` means, of the manifest's tracks; `NAME=GIVEN` calls it NAME.
 
-    A SPACE folder; vectors in .npz or .parquet; a model file (.onnx) or `nearfield` for the shipped one; a module with HEAR's
-    functions, `module:NAME` or `FILE.py`, its weights after a further colon; `mfcc` or `mean-log-mel`. The last three hear
-    the manifest's files; with `how.cache` a file that was heard once is not heard again.
+    A SPACE folder; vectors in .npz or .parquet; a model file (.onnx), `nearfield` for the shipped one or `untrained` for its
+    architecture with random weights (`untrained:SEED`); a module with HEAR's functions, `module:NAME` or `FILE.py`, its weights
+    after a further colon; one of BASELINES; `musicnn:PYTHON`, an interpreter that has it, or `musicnn` where all is kept. All
+    but the first two hear the manifest's files; with `how.cache` a file that was heard once is not heard again.
 
     Raises AuditError (rows.py says when), SpaceError and ModelError.
     """
@@ -100,8 +109,10 @@ def _open(given: str, manifest: Manifest, how: Reading) -> Embedding:
         return _of_hear(hear["module"], hear["weights"] or "", manifest, how)
     if given in BASELINES:
         return _of_baseline(given, manifest, how)
-    if given == "untrained":
-        raise AuditError(given, "an untrained encoder needs torch, which an audit does without", _UNTRAINED)
+    if untrained := _SEED.match(given):
+        return replace(_of_untrained(int(untrained["seed"] or 0), manifest, how), name=given)
+    if musicnn := _MUSICNN.match(given):
+        return _of_musicnn(musicnn["python"] or "", manifest, how)
     raise AuditError(readable(given), "is no embedding that is known, or is not there", _KNOWN)
 
 
@@ -155,6 +166,32 @@ def _of_model(given: str, manifest: Manifest, how: Reading) -> Embedding:
         space = open_space(place, result.space_id)
         found = _matched_space(space, manifest, result.failures)  # a copy: the folder may go
     return _embedding(encoder.name, "model", encoder.path, found, _embedder(encoder, how.slices), result.space_id)
+
+
+def _of_untrained(seed: int, manifest: Manifest, how: Reading) -> Embedding:
+    """A file of its own for each seed and shipped model, written once; without a cache it goes when all is heard."""
+    with tempfile.TemporaryDirectory() as passing:
+        folder = Path(passing) if how.cache is None else how.cache
+        model = folder / f"untrained-{seed}-{load_model().digest}.onnx"
+        if not model.exists():
+            if how.untrained is None:
+                raise AuditError("untrained", "its weights are made with torch, which is not used here", _UNTRAINED)
+            how.untrained(model, seed)
+        return _of_model(str(model), manifest, how)
+
+
+def _of_musicnn(python: str, manifest: Manifest, how: Reading) -> Embedding:
+    kept = _kept(how, musicnn.NAME)
+    if not python and (kept is None or not kept.exists()):
+        raise AuditError(musicnn.NAME, "no vectors of it are kept, and no interpreter is named", musicnn.REMEDY)
+    model = musicnn.Musicnn(os.path.expanduser(python))
+    heard = hear_all(manifest, model.of_file, kept, 0, how.tell, model.begin)
+    if absent := [id for id, cause in heard.causes.items() if cause == musicnn.NO_INTERPRETER]:
+        cause = f"{len(absent)} tracks ({readable(absent[0])}, ...) have no vector kept, and no interpreter is named"
+        raise AuditError(musicnn.NAME, cause, musicnn.REMEDY)
+    found = matched(_rows_of(heard, musicnn.NAME), manifest, musicnn.NAME, heard.causes)
+    embed, digest = (model.embed, musicnn.digest()) if python else (None, _digest(found))
+    return _embedding(musicnn.NAME, "baseline", python or musicnn.NAME, found, embed, digest)
 
 
 def _of_hear(module: str, weights: str, manifest: Manifest, how: Reading) -> Embedding:
