@@ -45,6 +45,7 @@ class FirstColumn:
     settings: Mapping[str, object] = field(default_factory=dict)
     label: str = "tempo"
     asked: str = "a"
+    asked_tracks: tuple[Track, ...] = ()
     times: list[str] = field(default_factory=list)
 
     def ask(self, vectors: Mapping[str, Vectors], seed: int) -> Asked:

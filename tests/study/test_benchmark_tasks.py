@@ -21,11 +21,13 @@ from nearfield.study.benchmark.rules import CONSENSUS, KNOWN, rules_of
 from nearfield.study.benchmark.task import Asked, Catalogue, Task
 from nearfield.study.benchmark.tempo import TempoTask
 from nearfield.study.metrics import Vectors
+from nearfield.study.tasks.fitting import Choice
 from nearfield.study.tasks.learners import ProbeSettings
 from nearfield.study.tasks.row import Row, rows_of
+from nearfield.study.tasks.tempo_key import KeyAnswers
 
 SMALL = ProbeSettings(
-    linear_decays=(10.0, 0.1), hidden_decays=(0.1,), hidden_units=32, steps=(100, 300), learning_rate=0.01
+    linear_decays=(10.0, 0.1), hidden_decays=(1.0,), hidden_units=32, hidden_blocks=2, linear_blocks=4
 )
 FONTS = ("plain", "bright", "dark", "thin")
 
@@ -355,10 +357,10 @@ def test_key_is_asked_of_sounds_styles_and_tunes_that_were_never_learned_from(mo
     marked = np.arange(len(catalogue.tracks), dtype=np.float32)[:, None]  # a vector that says whose it is
     seen: list[tuple[set[int], set[int]]] = []
 
-    def spy(learn: Vectors, keys: list[str], groups: np.ndarray, asked: Vectors, *rest: object) -> tuple[str, ...]:
+    def spy(learn: Vectors, keys: list[str], groups: np.ndarray, asked: Vectors, *rest: object) -> KeyAnswers:
         seen.append(({int(v) for v in learn[:, 0]}, {int(v) for v in asked[:, 0]}))
         assert keys == [catalogue.tracks[int(v)].key for v in learn[:, 0]]
-        return tuple(catalogue.tracks[int(v)].key for v in asked[:, 0])
+        return KeyAnswers(tuple(catalogue.tracks[int(v)].key for v in asked[:, 0]), (), Choice(1.0, 0.0, False))
 
     monkeypatch.setattr("nearfield.study.benchmark.key.key_by_probe", spy)
     assert figures(task.ask({"grooves": marked}, 0))["exact"].value == 1

@@ -249,7 +249,7 @@ def test_wrong_columns(tmp_path: Path) -> None:
 
 def test_what_is_not_known(tmp_path: Path) -> None:
     assert "mfcc, mean-log-mel" in error("nonsense", catalogue(tmp_path)).remedy
-    assert "export an untrained encoder" in error("untrained", catalogue(tmp_path)).remedy
+    assert "a function that writes it" in error("untrained", catalogue(tmp_path)).remedy
     assert "is not there" in error(tmp_path / "no.csv", catalogue(tmp_path)).cause
 
 

@@ -6,7 +6,7 @@ import contextlib
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -176,21 +176,32 @@ class Bench:
         """Those that the tasks take, of the catalogues asked about; one that cannot be had is listed."""
         from nearfield.errors import BenchError
         from nearfield.study.benchmark import estimators
-        from nearfield.study.benchmark.task import Asks
 
-        asked = [t for t in tasks if isinstance(t, Asks)]
-        places = {t.asked: manifests[t.asked] for t in asked}
         found: list[Any] = []
         missing = []
-        if places:
+        if places := _asked(tasks, manifests, ("tempo", "key")):
             found += estimators.own(places, cache, self.workers, lambda *n: tell("estimating tempo and key", *n))
-        if wanted := {t.asked: manifests[t.asked] for t in asked if t.label == "tempo"}:
+        if places := _asked(tasks, manifests, ("tempo",)):
             try:
                 told: Callable[[int, int, int], None] = lambda *n: tell("estimating tempo with librosa", *n)  # noqa: E731
-                found += estimators.librosa_tempo(wanted, cache, self.workers, told)
+                found += estimators.librosa_tempo(places, cache, self.workers, told)
             except BenchError as error:
                 missing.append(Failure.of("librosa", error))
         return found, missing
+
+
+def _asked(tasks: Sequence[Task], manifests: dict[str, Manifest], labels: tuple[str, ...]) -> dict[str, Manifest]:
+    """Of each catalogue the tracks that are asked for one of these labels."""
+    from nearfield.study.benchmark.task import Asks
+
+    ids: dict[str, set[str]] = {}
+    for task in tasks:
+        if isinstance(task, Asks) and task.label in labels:
+            ids.setdefault(task.asked, set()).update(track.id for track in task.asked_tracks)
+    return {
+        name: replace(manifests[name], tracks=tuple(t for t in manifests[name] if t.id in asked))
+        for name, asked in ids.items()
+    }
 
 
 def _failures(field: Field, failed: Sequence[tuple[str, str]]) -> list[Failure]:

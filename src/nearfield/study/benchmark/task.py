@@ -80,6 +80,9 @@ class Asks(Protocol):
     @property
     def asked(self) -> str: ...
 
+    @property
+    def asked_tracks(self) -> tuple[Track, ...]: ...
+
     def of_answers(self, answers: Mapping[str, Any]) -> Asked:
         """Of answers by track id, BPM or names of keys; none is wrong."""
         ...

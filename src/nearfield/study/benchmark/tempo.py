@@ -44,6 +44,10 @@ class TempoTask:
     def asked(self) -> str:
         return self.exam.test.name
 
+    @property
+    def asked_tracks(self) -> tuple[Track, ...]:
+        return self.exam.asked
+
     def ask(self, vectors: Mapping[str, Vectors], seed: int) -> Asked:
         """`seed`: of what probes begin with. Raises BenchError as tempo_by_probe and tempo_by_neighbours do."""
         rng = np.random.default_rng(seed)
