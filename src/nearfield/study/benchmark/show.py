@@ -10,6 +10,8 @@ from nearfield.study.benchmark.files import Line
 if TYPE_CHECKING:
     from rich.console import Console
 
+SHOWN = ("precision@1", "R-precision", "mAP@R", "nDCG")  # of many: a terminal is narrow, the file has all
+
 
 def print_lines(console: Console, lines: Sequence[Line]) -> None:
     """Rows without `against`."""
@@ -17,7 +19,8 @@ def print_lines(console: Console, lines: Sequence[Line]) -> None:
 
     for task in dict.fromkeys(line.task for line in lines):
         rows = [line for line in lines if line.task == task]
-        metrics = list(dict.fromkeys(line.metric for line in rows))
+        every = list(dict.fromkeys(line.metric for line in rows))
+        metrics = [m for m in every if m in SHOWN] if len(every) > len(SHOWN) else every
         table = Table("model", *metrics, title=f"{task}, n = {rows[0].n}", title_justify="left", box=None)
         cells = {(line.model, line.metric): figure(line) for line in rows}
         for model in dict.fromkeys(line.model for line in rows):
