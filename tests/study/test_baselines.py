@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import builtins
+import json
+import os
 import stat
+import subprocess
 import sys
 from pathlib import Path
 
@@ -11,6 +14,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from conftest import tone_track
 from nearfield.catalogue.encoder import load_model
 from nearfield.cli.untrained import write_untrained
 from nearfield.data.manifest import Manifest
@@ -184,6 +188,39 @@ def test_an_interpreter_without_musicnn_is_an_error(tmp_path: Path) -> None:
         open_embedding(f"musicnn:{sys.executable}", manifest, Reading(tmp_path / "kept"))
     with pytest.raises(ModelError, match="cannot be run"):
         open_embedding(f"musicnn:{tmp_path}/nowhere", manifest, Reading(tmp_path / "kept"))
+
+
+EXTRACTOR = """
+import json, sys
+import numpy as np
+from musicnn.extractor import extractor
+rows = [extractor(path, model="MSD_musicnn", input_length=3)[2]["penultimate"][0] for path in sys.argv[1:]]
+print("ANSWER" + json.dumps(np.asarray(rows, float).tolist()))
+"""
+
+
+@pytest.mark.skipif(
+    "NEARFIELD_MUSICNN" not in os.environ, reason="needs an interpreter with musicnn, in NEARFIELD_MUSICNN"
+)
+def test_quiet_sound_is_as_musicnn_hears_it_and_loud_sound_stays_apart(tmp_path: Path) -> None:
+    """Of 3 s, so that the one slice is the extractor's one patch. Its float16 overflows on loud sound: all is alike there."""
+    python, paths = os.environ["NEARFIELD_MUSICNN"], []
+    for seed in range(3):
+        sound = tone_track(seed, 3.0) / np.abs(tone_track(seed, 3.0)).max()
+        for name, made in (("quiet", 0.02 * sound), ("loud", np.tanh(6 * sound))):
+            paths.append(str(tmp_path / f"{name}{seed}.wav"))
+            soundfile.write(paths[-1], made, RATE_HZ, subtype="FLOAT")
+    model = Musicnn(python)
+    ours = np.stack([model.of_file(path) for path in paths])
+    model.close()
+    environment = os.environ | {"TF_USE_LEGACY_KERAS": "1"}
+    said = subprocess.run(
+        [python, "-c", EXTRACTOR, *paths], capture_output=True, text=True, env=environment, check=True
+    ).stdout
+    theirs = np.array(json.loads(said.split("ANSWER")[1]))
+    np.testing.assert_allclose(ours[::2], theirs[::2], atol=2e-3)  # float16 has 11 bits; values are up to about 2
+    assert np.ptp(theirs[1::2], axis=0).max() == 0  # the trap
+    assert min(np.abs(ours[a] - ours[b]).max() for a, b in ((1, 3), (1, 5), (3, 5))) > 0.1
 
 
 def test_a_patch_is_what_lies_under_187_frames() -> None:
