@@ -53,7 +53,7 @@ def test_a_table_with_baseline_chance_and_differences(band: Manifest, tmp_path: 
     assert found["chance", "R-precision"]["low"] == chance
     assert 0 < baseline["value"] < 1
     assert baseline["low"] < baseline["value"] < baseline["high"]
-    assert all(r["command"].startswith("nearfield ") and str(tmp_path) not in r["command"] for r in rows)
+    assert all(r["command"].startswith("nearfield") and str(tmp_path) not in r["command"] for r in rows)
     differences = json.loads((out / "bench_differences.json").read_text())
     (better,) = [r for r in differences if r["metric"] == "R-precision"]
     assert (better["model"], better["against"]) == ("styles", "mean-log-mel")

@@ -272,5 +272,7 @@ def test_the_study_of_the_paper_is_as_it_was_planned() -> None:
     }
     for variant in {run.variant for run in study.planned}:
         config = read_run(REPO / "studies" / "paper" / f"{variant}.toml")
-        assert replace(config, augment=plain.augment) == plain
-        assert (config.augment == plain.augment) == (variant == "none")
+        longer = variant.endswith(("-800", "-1600"))
+        assert config.steps == (int(variant.rpartition("-")[2]) if longer else 400)
+        assert replace(config, augment=plain.augment, steps=400, watch_every_steps=100) == plain
+        assert (config.augment == plain.augment) == variant.startswith("none")

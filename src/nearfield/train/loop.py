@@ -67,9 +67,9 @@ def train(
     with joined() as crew, contextlib.ExitStack() as closing:
         share = torch.tensor(crew.share(config.batch_pairs))
         own = torch.cat([share, share + config.batch_pairs])  # anchors and positives, of the batch's 2B views
+        stream = _stream(config, corpora, crew)
         if crew.leads:
             closing.enter_context(folder.claim())
-        stream = _stream(config, corpora, crew)
         learner = _learner(config, crew.device)
         past = _resume(folder, learner, origin, crew)
         log = None
