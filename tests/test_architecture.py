@@ -56,7 +56,7 @@ FORBIDDEN = {
 
 # Only in these modules, and only when they are asked: what stands beside an embedding in a benchmark.
 BASELINES_ONLY = {
-    "librosa": ("nearfield.study.embedding.chroma_tempogram", "nearfield.study.benchmark.estimators"),
+    "librosa": ("nearfield.study.embedding.chroma_tempogram",),
     "bliss_audio": ("nearfield.study.embedding.bliss",),
 }
 

@@ -91,6 +91,28 @@ def test_who_and_what_is_missing_is_listed(band: Manifest, tmp_path: Path, capsy
     assert list(about["lacking"]["band"]) == [band.tracks[3].id]
 
 
+HEAR = """
+import numpy as np
+sample_rate = 8000
+def load_model(path): return None
+def get_scene_embeddings(audio, model): return np.stack([audio.std(axis=1), np.abs(audio).max(axis=1)], axis=1)
+"""
+
+
+def test_a_module_a_model_and_a_space_are_asked_alike(band: Manifest, tmp_path: Path, tiny_model: Path) -> None:
+    (tmp_path / "ears.py").write_text(HEAR)
+    space = tmp_path / "band.space"
+    assert main(["index", str(band.root / "manifest.parquet"), "--space", str(space), "--model", str(tiny_model)]) == 0
+    models = (str(tmp_path / "ears.py"), f"tiny={tiny_model}", f"space={space}")
+    assert run(band, tmp_path / "results", *models, "--baselines", "none", "--tasks", "retrieval/*") == 0
+    rows = json.loads((tmp_path / "results" / "bench.json").read_text())
+    found = {r["model"]: r["value"] for r in rows if r["metric"] == "mAP@R"}
+    assert found.keys() == {"ears", "tiny", "space", "chance"}
+    assert found["tiny"] == found["space"] != found["ears"]  # one model, heard by the benchmark and before it
+    about = json.loads((tmp_path / "results" / "bench_about.json").read_text())
+    assert [about["models"][m]["band"]["dimensions"] for m in ("ears", "tiny", "space")] == [2, 32, 32]
+
+
 def test_tasks_are_named_without_hearing(band: Manifest, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(band, tmp_path / "results", "anything", "--list-tasks") == 0
     names = capsys.readouterr().out.splitlines()

@@ -10,20 +10,25 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nearfield.cli import bench
 from nearfield.data.manifest import Manifest
 from nearfield.data.track import Track
 from nearfield.errors import BenchError, NearfieldError
 from nearfield.study.benchmark.answers import answers_in, digest_of, key_of
 from nearfield.study.benchmark.estimators import Estimator
 from nearfield.study.benchmark.files import Line, Source, joined, lines_of, read_lines, write_table
+from nearfield.study.benchmark.lessons import Exam
 from nearfield.study.benchmark.opening import Contender, Field, catalogue_of, open_field
 from nearfield.study.benchmark.run import CHANCE, Table, run
-from nearfield.study.benchmark.task import Asked
+from nearfield.study.benchmark.show import figure
+from nearfield.study.benchmark.task import Asked, Catalogue
 from nearfield.study.embedding import Reading
+from nearfield.study.embedding.baselines import BASELINES
 from nearfield.study.metrics import Vectors
 from nearfield.study.tasks.row import Measure
 from nearfield.study.tasks.scores import mean_of
 
+NOBODY = Exam(Catalogue("a", (), ()), {}, (), ())
 SOURCE = Source("nearfield bench x", "abc1234", "2026-01-31")
 
 
@@ -44,8 +49,7 @@ class FirstColumn:
     catalogues: tuple[str, ...] = ("a",)
     settings: Mapping[str, object] = field(default_factory=dict)
     label: str = "tempo"
-    asked: str = "a"
-    asked_tracks: tuple[Track, ...] = ()
+    exam: Exam = NOBODY
     times: list[str] = field(default_factory=list)
 
     def ask(self, vectors: Mapping[str, Vectors], seed: int) -> Asked:
@@ -116,7 +120,7 @@ def test_answers_are_kept_and_asked_anew_only_when_something_changed(tmp_path: P
 
     first = scores(field, task)
     assert len(task.times) == 2
-    assert scores(field, task).scores == first.scores
+    assert scores(field, task) == first  # and how long it took to find them, too
     assert len(task.times) == 2
     scores(field, task, seed=1)
     assert len(task.times) == 4
@@ -223,6 +227,17 @@ def test_nan_is_none(tmp_path: Path) -> None:
     score = replace(table.scores[0], row=replace(table.scores[0].row, low=float("nan"), high=float("nan")))
     (line,) = lines_of([score], SOURCE)
     assert (line.value, line.low, line.high) == (1.0, None, None)
+
+
+def test_an_interval_without_width_is_shown_and_chance_has_none() -> None:
+    line = Line("x", "t", "m", 1.0, 1.0, 1.0, 4, 0, "c", "1", "d")
+    assert figure(line) == "1.000 [1.000, 1.000]"
+    assert figure(replace(line, model=CHANCE)) == "1.000"
+    assert figure(replace(line, value=None)) == "-"
+
+
+def test_the_commands_baselines_are_all_there_are() -> None:
+    assert set(bench.BASELINES) == {*BASELINES, "untrained", "musicnn"}
 
 
 def test_a_file_of_something_else_is_an_error(tmp_path: Path) -> None:

@@ -6,9 +6,9 @@ import contextlib
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional, arg
 
@@ -93,6 +93,7 @@ class Bench:
 
         from nearfield.origin import command_line, commit, today
         from nearfield.study.benchmark.answers import answers_in
+        from nearfield.study.benchmark.estimators import estimate
         from nearfield.study.benchmark.files import Source, lines_of, write_table
         from nearfield.study.benchmark.opening import open_field
         from nearfield.study.benchmark.run import run
@@ -107,11 +108,11 @@ class Bench:
         with show.stages() as tell, contextlib.redirect_stdout(sys.stderr):  # whatever a module prints
             field = open_field(self._contenders(), manifests, self._reading(cache, tell))
             tasks = self._tasks(manifests, field)
-            estimators, missing = self._estimators(tasks, manifests, cache, tell)
+            found = estimate(tasks, manifests, cache, self.workers, tell)
             with answers_in(cache / "answers.journal") as answers:
-                table = run(field, manifests, tasks, answers, self.seed, estimators=estimators, tell=tell)
+                table = run(field, manifests, tasks, answers, self.seed, estimators=found.estimators, tell=tell)
         files = write_table(table, field, self.out, source, time.monotonic() - begun)
-        failures = [*missing, *_failures(field, table.failed)]
+        failures = [*found.missing, *_failures(field, table.failed)]
         lines = lines_of(table.scores, source)
         if self.json:
             document = {"rows": [line.as_dict() for line in lines], "files": [show.readable(f) for f in files]}
@@ -169,39 +170,6 @@ class Bench:
         else:
             show.print_line("\n".join(names))
         return 0
-
-    def _estimators(
-        self, tasks: Sequence[Task], manifests: dict[str, Manifest], cache: Path, tell: show.TellStage
-    ) -> tuple[list[Any], list[Failure]]:
-        """Those that the tasks take, of the catalogues asked about; one that cannot be had is listed."""
-        from nearfield.errors import BenchError
-        from nearfield.study.benchmark import estimators
-
-        found: list[Any] = []
-        missing = []
-        if places := _asked(tasks, manifests, ("tempo", "key")):
-            found += estimators.own(places, cache, self.workers, lambda *n: tell("estimating tempo and key", *n))
-        if places := _asked(tasks, manifests, ("tempo",)):
-            try:
-                told: Callable[[int, int, int], None] = lambda *n: tell("estimating tempo with librosa", *n)  # noqa: E731
-                found += estimators.librosa_tempo(places, cache, self.workers, told)
-            except BenchError as error:
-                missing.append(Failure.of("librosa", error))
-        return found, missing
-
-
-def _asked(tasks: Sequence[Task], manifests: dict[str, Manifest], labels: tuple[str, ...]) -> dict[str, Manifest]:
-    """Of each catalogue the tracks that are asked for one of these labels."""
-    from nearfield.study.benchmark.task import Asks
-
-    ids: dict[str, set[str]] = {}
-    for task in tasks:
-        if isinstance(task, Asks) and task.label in labels:
-            ids.setdefault(task.asked, set()).update(track.id for track in task.asked_tracks)
-    return {
-        name: replace(manifests[name], tracks=tuple(t for t in manifests[name] if t.id in asked))
-        for name, asked in ids.items()
-    }
 
 
 def _failures(field: Field, failed: Sequence[tuple[str, str]]) -> list[Failure]:

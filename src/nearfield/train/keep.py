@@ -51,7 +51,7 @@ class RunFolder:
         """Write `run.json`, of the present session."""
         with writing(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
-            _replace(self.path / "run.json", json.dumps(run, indent=1) + "\n")
+            replace_text(self.path / "run.json", json.dumps(run, indent=1) + "\n")
 
     def metrics(self, first_step: int) -> IO[str]:
         """`metrics.jsonl`, opened to go on at `first_step`: lines from there on, and one cut short, are removed."""
@@ -59,7 +59,7 @@ class RunFolder:
         with writing(path):
             if path.exists():
                 lines = path.read_text("utf-8").splitlines(keepends=True)
-                _replace(path, "".join(line for line in lines if _precedes(line, first_step)))
+                replace_text(path, "".join(line for line in lines if _precedes(line, first_step)))
             return path.open("a", encoding="utf-8")
 
     def save(self, embedder: Embedder, progress: Mapping[str, Any], extra: Mapping[str, Tensor]) -> None:
@@ -97,7 +97,8 @@ def _precedes(line: str, step: int) -> bool:
     return False
 
 
-def _replace(path: Path, text: str) -> None:
+def replace_text(path: Path, text: str) -> None:
+    """Atomically: a kill leaves what was there before. Raises OSError."""
     part = path.with_name(path.name + ".part")
     with part.open("w", encoding="utf-8") as file:
         file.write(text)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from nearfield.model.checkpoint import writing
 from nearfield.train.claim import Claim
 from nearfield.train.committing import commit_files
 from nearfield.train.corpora import Corpora
+from nearfield.train.keep import replace_text
 from nearfield.train.plan import Planned
 from nearfield.train.process import Ended, Watched, command
 from nearfield.train.result import keep_result, result_files
@@ -143,7 +143,5 @@ def _note(runs: Path, run: Queued, cause: str) -> None:
     if now == before:
         return
     path = runs / "study.json"
-    part = path.with_name(path.name + ".part")
-    with writing(path, part):
-        part.write_text(json.dumps({"failed": now}, indent=1) + "\n", "utf-8")
-        os.replace(part, path)
+    with writing(path):
+        replace_text(path, json.dumps({"failed": now}, indent=1) + "\n")

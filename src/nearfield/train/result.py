@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 
 from nearfield.model.checkpoint import load_checkpoint, load_provenance, writing
 from nearfield.model.half import save_half
+from nearfield.train.keep import replace_text
 from nearfield.train.plan import Planned
 from nearfield.train.settings import TrainConfig
 from nearfield.train.standing import metric_lines
@@ -42,10 +42,8 @@ def keep_result(folder: Path, run: Planned, config: TrainConfig, out: Path) -> b
     embedder = load_checkpoint(out / "last.safetensors").embedder
     half = save_half(weights, embedder, {**origin, "train": asdict(config), "step": config.steps})
     kept = {"file": weights.name, "bytes": half.bytes, "largest_distance": half.largest_distance}
-    part = figures.with_name(figures.name + ".part")
-    with writing(figures, part):
-        part.write_text(json.dumps({**told, "weights": kept, "provenance": origin}, indent=1) + "\n", "utf-8")
-        os.replace(part, figures)
+    with writing(figures):
+        replace_text(figures, json.dumps({**told, "weights": kept, "provenance": origin}, indent=1) + "\n")
     return True
 
 

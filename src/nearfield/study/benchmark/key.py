@@ -13,7 +13,6 @@ from itertools import chain
 
 import numpy as np
 
-from nearfield.data.track import Track
 from nearfield.study.benchmark.labelling import DEPTHS
 from nearfield.study.benchmark.lessons import Exam, exams
 from nearfield.study.benchmark.task import Asked, Catalogue
@@ -43,14 +42,6 @@ class KeyTask:
     @property
     def label(self) -> str:
         return "key"
-
-    @property
-    def asked(self) -> str:
-        return self.exam.test.name
-
-    @property
-    def asked_tracks(self) -> tuple[Track, ...]:
-        return self.exam.asked
 
     def ask(self, vectors: Mapping[str, Vectors], seed: int) -> Asked:
         """`seed`: of what probes begin with. Raises BenchError as key_by_probe does."""

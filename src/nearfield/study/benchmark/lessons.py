@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from nearfield.data.split import split_tracks
 from nearfield.data.track import Track
 from nearfield.study.benchmark.labels import codes, known, shared
 from nearfield.study.benchmark.rules import Teaching, rules_of
-from nearfield.study.benchmark.task import Catalogue
+from nearfield.study.benchmark.task import Asked, Catalogue
 from nearfield.study.metrics import Vectors
 from nearfield.study.tasks.intervals import Indices
 
@@ -73,6 +74,21 @@ class Exam:
     def clusters(self) -> Indices:
         """(n,) of those asked."""
         return codes(shared(self.asked, rules_of(self.test.name).clusters))
+
+
+@runtime_checkable
+class Asks(Protocol):
+    """A task that can also be answered from the sound: `label` is tempo or key."""
+
+    @property
+    def exam(self) -> Exam: ...
+
+    @property
+    def label(self) -> str: ...
+
+    def of_answers(self, answers: Mapping[str, Any]) -> Asked:
+        """Of answers by track id, BPM or names of keys; none is wrong."""
+        ...
 
 
 def exams(catalogues: Mapping[str, Catalogue], labelled: Labelled, by_sound: bool) -> tuple[Exam, ...]:

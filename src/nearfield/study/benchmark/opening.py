@@ -13,11 +13,10 @@ import numpy as np
 
 from nearfield.data.manifest import Manifest
 from nearfield.errors import BenchError, NearfieldError, readable
-from nearfield.study.embedding import Embedding, Reading, open_embedding
+from nearfield.study.embedding import Embedding, Reading, named, open_embedding
 from nearfield.study.metrics import Vectors
 
 PLACE = "{catalogue}"
-_NAMED = re.compile(r"^(?P<name>[^=/]+)=(?P<given>.+)$")
 _PLAIN = re.compile(r"^[A-Za-z0-9][\w.+-]*$")
 
 
@@ -35,8 +34,7 @@ class Contender:
     @classmethod
     def of(cls, text: str) -> Contender:
         """`NAME=GIVEN`, or GIVEN alone."""
-        named = None if os.path.exists(os.path.expanduser(text)) else _NAMED.match(text)
-        return cls(named["name"], named["given"]) if named else cls("", text)
+        return cls(*named(text))
 
 
 @dataclass(frozen=True)
@@ -76,11 +74,11 @@ class Field:
 
 def catalogue_of(text: str) -> tuple[str, Path]:
     """`NAME=MANIFEST`; raises BenchError for anything else."""
-    named = _NAMED.match(text)
-    if named is None or not _PLAIN.match(named["name"]):
-        cause = "is no catalogue"
-        raise BenchError(readable(text), cause, "write NAME=MANIFEST, the name of letters, digits, dots and dashes")
-    return named["name"], Path(os.path.expanduser(named["given"]))
+    name, _, given = text.partition("=")
+    if not (_PLAIN.match(name) and given):
+        remedy = "write NAME=MANIFEST, the name of letters, digits, dots and dashes"
+        raise BenchError(readable(text), "is no catalogue", remedy)
+    return name, Path(os.path.expanduser(given))
 
 
 def open_field(
@@ -122,8 +120,8 @@ def _open(
         raise missed[0][1]
     name = contender.name or next((e.name for e in found.values()), contender.given)
     absent += [Absent(readable(name), c, f"{e.subject}: {e.cause}", e.remedy) for c, e in missed]
-    named = {c: replace(e, name=name) for c, e in found.items()}
-    return Opened(name, contender.baseline, named) if found else None
+    called_so = {c: replace(e, name=name) for c, e in found.items()}
+    return Opened(name, contender.baseline, called_so) if found else None
 
 
 def _common(manifest: Manifest, here: Mapping[str, Embedding]) -> tuple[tuple[str, ...], dict[str, str]]:

@@ -11,8 +11,9 @@ from nearfield.data.manifest import Manifest
 from nearfield.errors import BenchError
 from nearfield.study.benchmark.answers import Answers, Kept, key_of
 from nearfield.study.benchmark.estimators import Estimator
+from nearfield.study.benchmark.lessons import Asks
 from nearfield.study.benchmark.opening import Field, Opened
-from nearfield.study.benchmark.task import Asked, Asks, Task
+from nearfield.study.benchmark.task import Asked, Task
 from nearfield.study.metrics import Vectors
 from nearfield.study.tasks.intervals import ROUNDS
 from nearfield.study.tasks.row import Row, difference_rows, rows_of
@@ -32,7 +33,7 @@ class Score:
 
 @dataclass(frozen=True)
 class Account:
-    """Of one task: what was left out and how long it took in all."""
+    """Of one task: what was left out and how long its answers took to find."""
 
     task: str
     notes: tuple[str, ...]
@@ -132,7 +133,8 @@ class _Asking:
             return []
         scores: list[Score] = []
         for estimator in estimators:
-            said = estimator.answers.get(self.task.asked) if estimator.label == self.task.label else None
+            place = self.task.exam.test.name
+            said = estimator.answers.get(place) if estimator.label == self.task.label else None
             if said is not None:
                 asked = self.task.of_answers(said)
                 rows = rows_of(self.task.name, asked.measures, asked.clusters, self.seed, self.rounds)
@@ -140,13 +142,12 @@ class _Asking:
         return scores
 
     def _try(self, who: str, key: str, find: Callable[[], Kept]) -> Kept | None:
-        begun = time.monotonic()
         try:
             kept = self.answers.get(key, find)
         except BenchError as error:
             self.failed.append((f"{self.task.name}, {who}", f"{error.subject}: {error.cause}"))
             return None
-        self.seconds += time.monotonic() - begun
+        self.seconds += kept.seconds  # when it was found, be that now or in an earlier run
         self.notes += kept.notes
         return kept
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from nearfield.study.benchmark.files import Line
+from nearfield.study.benchmark.run import CHANCE
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -33,6 +34,6 @@ def figure(line: Line) -> str:
     """The value and its interval, or a dash."""
     if line.value is None:
         return "-"
-    if line.low is None or line.high is None or line.low == line.high == line.value:
+    if line.low is None or line.high is None or line.model == CHANCE:
         return f"{line.value:.3f}"
     return f"{line.value:.3f} [{line.low:.3f}, {line.high:.3f}]"

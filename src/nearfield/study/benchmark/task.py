@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol
 
 import numpy as np
 
@@ -67,22 +67,4 @@ class Task(Protocol):
 
     def ask(self, vectors: Mapping[str, Vectors], seed: int) -> Asked:
         """Of (N, D) vectors of each catalogue, rows as its tracks. Raises BenchError when there is nothing to ask."""
-        ...
-
-
-@runtime_checkable
-class Asks(Protocol):
-    """A task that can also be answered from the sound: `label` is tempo or key, `asked` the catalogue asked about."""
-
-    @property
-    def label(self) -> str: ...
-
-    @property
-    def asked(self) -> str: ...
-
-    @property
-    def asked_tracks(self) -> tuple[Track, ...]: ...
-
-    def of_answers(self, answers: Mapping[str, Any]) -> Asked:
-        """Of answers by track id, BPM or names of keys; none is wrong."""
         ...

@@ -40,14 +40,6 @@ class TempoTask:
     def label(self) -> str:
         return "tempo"
 
-    @property
-    def asked(self) -> str:
-        return self.exam.test.name
-
-    @property
-    def asked_tracks(self) -> tuple[Track, ...]:
-        return self.exam.asked
-
     def ask(self, vectors: Mapping[str, Vectors], seed: int) -> Asked:
         """`seed`: of what probes begin with. Raises BenchError as tempo_by_probe and tempo_by_neighbours do."""
         rng = np.random.default_rng(seed)

@@ -1,6 +1,6 @@
 """Any embedding of a catalogue, as vectors of its tracks."""
 
-from nearfield.study.embedding.opening import Embedding, Reading, open_embedding
+from nearfield.study.embedding.opening import Embedding, Reading, named, open_embedding
 from nearfield.study.embedding.rows import LeftOut
 
-__all__ = ["Embedding", "LeftOut", "Reading", "open_embedding"]
+__all__ = ["Embedding", "LeftOut", "Reading", "named", "open_embedding"]

@@ -24,13 +24,13 @@ TEMPI_BPM = 30 * 2 ** (np.arange(49) / 12)
 _CHROMA_HOP = 512
 
 
-def library() -> Any:
-    """librosa; AuditError when it is not installed."""
+def library(subject: str = "chroma-tempogram") -> Any:
+    """librosa, for what `subject` names; AuditError when it is not installed."""
     try:
         import librosa
     except ImportError as error:
         cause = f"librosa cannot be imported ({error})"
-        raise AuditError("chroma-tempogram", cause, "pip install 'nearfield[bench]'") from error
+        raise AuditError(subject, cause, "pip install 'nearfield[bench]'") from error
     return librosa
 
 

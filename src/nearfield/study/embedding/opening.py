@@ -91,10 +91,15 @@ def open_embedding(given: str | Path, manifest: Manifest, how: Reading | None = 
 
     Raises AuditError (rows.py says when), SpaceError and ModelError.
     """
-    text = os.fspath(given)
-    named = None if os.path.exists(os.path.expanduser(text)) else _NAMED.match(text)
-    found = _open(named["given"] if named else text, manifest, how or Reading())
-    return replace(found, name=readable(named["name"])) if named else found
+    name, given = named(os.fspath(given))
+    found = _open(given, manifest, how or Reading())
+    return replace(found, name=readable(name)) if name else found
+
+
+def named(text: str) -> tuple[str, str]:
+    """The name and what is given of `NAME=GIVEN`; "" and the text where it has no name, or is a path that is there."""
+    found = None if os.path.exists(os.path.expanduser(text)) else _NAMED.match(text)
+    return (found["name"], found["given"]) if found else ("", text)
 
 
 def _open(given: str, manifest: Manifest, how: Reading) -> Embedding:
