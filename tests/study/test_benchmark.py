@@ -211,6 +211,11 @@ def test_rows_are_written_joined_and_read(tmp_path: Path) -> None:
     before = (out / "bench.json").read_bytes()
     write_table(table, field, out, replace(SOURCE, commit="def5678"), 2.0)
     assert (out / "bench.json").read_bytes() == before
+    for text in ("[]", "{"):
+        (out / "bench_about.json").write_text(text)
+        with pytest.raises(BenchError, match=r"bench_about\.json"):
+            write_table(table, field, out, replace(SOURCE, commit="0000000"), 2.0)
+        assert (out / "bench.json").read_bytes() == before
 
 
 def test_a_new_row_replaces_only_its_own() -> None:

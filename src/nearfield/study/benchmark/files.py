@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from nearfield.study.benchmark.opening import Field
 from nearfield.study.benchmark.run import Account, Score, Table
 from nearfield.study.tasks.row import Row
 
+_AGAIN = "remove it, and measure again"
 ROWS, DIFFERENCES, ABOUT = "bench.json", "bench_differences.json", "bench_about.json"
 
 
@@ -65,16 +66,20 @@ def _line_of(model: str, against: str, row: Row, source: Source) -> Line:
 
 def read_lines(path: Path) -> list[Line]:
     """Rows of a file; none where there is no file. Raises BenchError for one that holds anything else."""
-    name, again = readable(path), "remove it, and measure again"
+    return [_line(readable(path), n, row) for n, row in enumerate(_read(path, []))]
+
+
+def _read(path: Path, nothing: Any) -> Any:
+    """What a file holds, of the type of `nothing`, which there is where there is no file."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        return []
+        return nothing
     except (OSError, ValueError) as error:
-        raise BenchError(name, f"cannot be read ({error})", again) from error
-    if not isinstance(content, list):
-        raise BenchError(name, "is no list of rows", again)
-    return [_line(name, n, row) for n, row in enumerate(content)]
+        raise BenchError(readable(path), f"cannot be read ({error})", _AGAIN) from error
+    if type(content) is not type(nothing):
+        raise BenchError(readable(path), f"holds no {type(nothing).__name__}", _AGAIN)
+    return content
 
 
 def write_table(table: Table, field: Field, folder: Path, source: Source, seconds: float) -> tuple[Path, ...]:
@@ -104,10 +109,7 @@ def joined(old: Sequence[Line], new: Sequence[Line]) -> list[Line]:
 
 def _about(table: Table, field: Field, path: Path, source: Source, seconds: float) -> dict[str, Any]:
     """Models, tasks, and what could not be asked; older tasks and models that were not asked again are kept."""
-    try:
-        old: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        old = {}
+    old = _read(path, {})
     models = {
         o.name: {
             name: {
@@ -142,7 +144,7 @@ def _line(name: str, number: int, row: Any) -> Line:
     known = {f.name for f in fields(Line)}
     wanted = known - {"against"}
     if not isinstance(row, dict) or not wanted <= row.keys() <= known:
-        raise BenchError(name, f"row {number} is no row of a benchmark", "remove it, and measure again")
+        raise BenchError(name, f"row {number} is no row of a benchmark", _AGAIN)
     return Line(**row)
 
 
