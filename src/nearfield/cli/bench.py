@@ -101,8 +101,9 @@ class Bench:
 
         begun = time.monotonic()
         manifests = self._manifests()
+        named = self._tasks(manifests)  # a pattern that fits nothing is said before anything is heard
         if self.list_tasks:
-            return self._named(manifests)
+            return self._named(named)
         source = Source(command_line(sys.argv), commit(), today())
         cache = self.cache or self.out.resolve().parent / f"{self.out.resolve().name}.cache"
         with show.stages() as tell, contextlib.redirect_stdout(sys.stderr):  # whatever a module prints
@@ -163,8 +164,8 @@ class Bench:
         catalogues = {n: Catalogue.of(n, m.tracks, judged.get(n)) for n, m in manifests.items()}
         return plan(catalogues, self.out / "folds", self.tasks)
 
-    def _named(self, manifests: dict[str, Manifest]) -> int:
-        names = [task.name for task in self._tasks(manifests)]
+    def _named(self, tasks: Sequence[Task]) -> int:
+        names = [task.name for task in tasks]
         if self.json:
             show.print_json({"tasks": names})
         else:
