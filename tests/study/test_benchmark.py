@@ -95,8 +95,12 @@ def test_a_question_that_fails_for_one_is_listed_and_the_others_go_on(tmp_path: 
     with answers_in(None) as answers:
         table = run(field, manifests, [FirstColumn()], answers, 0, rounds=10)
     assert {s.model for s in table.scores} == {"x", "y", CHANCE}
-    assert [question for question, _ in table.failed] == ["toy/first, bad", "toy/first, x - bad"]
-    assert "a value below 0" in table.failed[0][1]
+    assert table.failed == (("toy/first (bad)", "toy: a value below 0"),)
+    assert {s.against for s in table.scores} == {"", "y"}
+    with answers_in(None) as answers:
+        last_first = replace(field, opened=field.opened[::-1][1:])  # bad, then x
+        table = run(last_first, manifests, [FirstColumn()], answers, 0, rounds=10)
+    assert {s.against for s in table.scores} == {""}  # nothing to compare x with
 
 
 def test_estimators_answer_only_tasks_of_their_label(tmp_path: Path) -> None:

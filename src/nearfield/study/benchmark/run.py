@@ -98,28 +98,35 @@ class _Asking:
         grid = repr(getattr(task, "settings", None))  # of its probes, where it has any
         self.about = [task.name, grid, judged, seed, rounds]
         self.notes: list[str] = []
-        self.failed: list[tuple[str, str]] = []
+        self._failed: dict[str, list[str]] = {}
         self.seconds = 0.0
         self._asked: dict[str, Asked] = {}
 
+    @property
+    def failed(self) -> list[tuple[str, str]]:
+        """The task with those whom it could not be asked, and why."""
+        return [(f"{self.task.name} ({', '.join(names)})", cause) for cause, names in self._failed.items()]
+
     def everyone(self) -> list[Score]:
         scores: list[Score] = []
-        chance: Kept | None = None
+        answered: list[Opened] = []
+        chance: tuple[Row, ...] = ()
         for one in self.present:
             kept = self._try(one.name, self._key(one), partial(self._rows, one.name))
-            if kept is None:
-                continue
-            chance = chance or kept
-            scores += [Score(one.name, row) for row in kept.rows]
-        if chance is not None:  # exact: it is what the tracks and labels make of it
-            scores += [Score(CHANCE, replace(r, value=r.chance, low=r.chance, high=r.chance)) for r in chance.rows]
-        return scores + self._differences()
+            if kept is not None:
+                answered.append(one)
+                chance = chance or kept.rows
+                scores += [Score(one.name, row) for row in kept.rows]
+        # chance is exact: it is what the tracks and labels make of it
+        scores += [Score(CHANCE, replace(r, value=r.chance, low=r.chance, high=r.chance)) for r in chance]
+        return scores + self._differences(answered)
 
-    def _differences(self) -> list[Score]:
-        """The first less each other one."""
-        scores: list[Score] = []
-        for other in self.present[1:]:
-            first = self.present[0]
+    def _differences(self, answered: Sequence[Opened]) -> list[Score]:
+        """The first less each other one, of those who have answered."""
+        first, scores = self.present[0] if self.present else None, list[Score]()
+        if first is None or first not in answered:
+            return scores
+        for other in answered[1:]:
             names = f"{first.name} - {other.name}"
             key = key_of(*self.about, "minus", *self._values(first), *self._values(other))
             kept = self._try(names, key, partial(self._paired, first.name, other.name))
@@ -145,7 +152,8 @@ class _Asking:
         try:
             kept = self.answers.get(key, find)
         except BenchError as error:
-            self.failed.append((f"{self.task.name}, {who}", f"{error.subject}: {error.cause}"))
+            cause = error.cause if error.subject == self.task.name else f"{error.subject}: {error.cause}"
+            self._failed.setdefault(cause, []).append(who)
             return None
         self.seconds += kept.seconds  # when it was found, be that now or in an earlier run
         self.notes += kept.notes
